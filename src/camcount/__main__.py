@@ -1,0 +1,5 @@
+"""``python -m camcount``."""
+
+from camcount.cli import main
+
+main()

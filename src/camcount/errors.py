@@ -1,0 +1,137 @@
+"""Every error that camcount raises on purpose, in one tree, free of HTTP.
+
+CamcountError
+├── ModelError           MODEL_001 not found · MODEL_002 load failed · MODEL_003 inference failed · MODEL_004 version
+├── InferenceError       INF_001 input · INF_002 preprocessing · INF_003 postprocessing · INF_004 time-out
+├── ResourceError        RES_001 memory · RES_002 GPU · RES_003 CPU · RES_004 disk
+├── ServiceError         SYS_001 unavailable · SYS_002 database · SYS_003 cache · SYS_004 network
+└── CountingError
+    ├── SourceError      SRC_001 not found · SRC_002 unreadable · SRC_003 time-out
+    ├── GeometryError    GEO_001 line, zone or point that cannot be used
+    └── UsageError       CFG_001 settings or flags that contradict each other or name what is not there
+
+A message says what was wrong, where, and what would be right, on one line.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class CamcountError(Exception):
+    """The root: a stable ``code``, and whether the fault lies in what the user asked for (exit status 2, not 1)."""
+
+    code: ClassVar[str] = "SYS_001"
+    usage: ClassVar[bool] = False
+
+
+class ModelError(CamcountError):
+    """A model cannot be had."""
+
+    code = "MODEL_003"
+
+
+class ModelNotFound(ModelError):
+    """No model of that name, version or path."""
+
+    code = "MODEL_001"
+    usage = True
+
+
+class ModelLoadFailed(ModelError):
+    """The model is there and cannot be loaded: corrupt, refused, of an unknown kind."""
+
+    code = "MODEL_002"
+
+
+class ModelVersionMismatch(ModelError):
+    """The version asked for and the version found differ, or is not a SemVer version."""
+
+    code = "MODEL_004"
+
+
+class InferenceError(CamcountError):
+    """One detection request failed."""
+
+    code = "INF_001"
+
+
+class InvalidInput(InferenceError):
+    """The request's picture or options cannot be used."""
+
+    code = "INF_001"
+
+
+class PreprocessingFailed(InferenceError):
+    """The picture could not be made into the model's input."""
+
+    code = "INF_002"
+
+
+class PostprocessingFailed(InferenceError):
+    """The model's output could not be made into detections."""
+
+    code = "INF_003"
+
+
+class InferenceTimeout(InferenceError):
+    """No answer before the deadline."""
+
+    code = "INF_004"
+
+
+class ResourceError(CamcountError):
+    """Too little memory."""
+
+    code = "RES_001"
+
+
+class DiskFull(ResourceError):
+    """A result could not be written."""
+
+    code = "RES_004"
+
+
+class ServiceError(CamcountError):
+    """A component is not there at the moment."""
+
+    code = "SYS_001"
+
+
+class CountingError(CamcountError):
+    """The counting side cannot do what it was asked."""
+
+    code = "CFG_001"
+
+
+class SourceError(CountingError):
+    """A source is there and no video comes out of it."""
+
+    code = "SRC_002"
+
+
+class SourceNotFound(SourceError):
+    """There is no such file, folder or device."""
+
+    code = "SRC_001"
+    usage = True
+
+
+class SourceTimeout(SourceError):
+    """A camera or a server did not answer in time."""
+
+    code = "SRC_003"
+
+
+class GeometryError(CountingError):
+    """A line or a zone that cannot count: outside the picture, of zero length, self-crossing."""
+
+    code = "GEO_001"
+    usage = True
+
+
+class UsageError(CountingError):
+    """Flags or settings that contradict each other, or that name what is not there."""
+
+    code = "CFG_001"
+    usage = True
