@@ -1,0 +1,164 @@
+"""Events out to a file: JSON Lines, CSV or Parquet, by the file's suffix."""
+
+from __future__ import annotations
+
+import csv
+import errno
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Protocol
+
+import orjson
+
+from camcount.errors import DiskFull, UsageError
+from camcount.events import Event
+from camcount.protocols import Sink, Step
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+COLUMNS = (
+    "event_id",
+    "type",
+    "camera_id",
+    "line",
+    "direction",
+    "zone",
+    "origin",
+    "destination",
+    "label",
+    "track_id",
+    "time_s",
+    "time",
+    "dwell_s",
+    "travel_s",
+    "confidence",
+    "x",
+    "y",
+    "reason",
+)
+"""The columns of the flat formats, in order; a column that an event does not have is left empty."""
+
+
+def events_file(path: Path) -> Sink:
+    """A sink that writes every event to ``path``.
+
+    ``.jsonl`` and ``.csv`` are written line by line, so that a killed process leaves all but the last event
+    readable; ``.parquet`` is written in row groups and becomes readable when closed.
+
+    Raises:
+        UsageError: the suffix is none of the three, or the file cannot be created.
+    """
+    formats: dict[str, type[_Format]] = {".jsonl": _JsonLines, ".csv": _Csv, ".parquet": _Parquet}
+    if path.suffix not in formats:
+        raise UsageError(f"events go to a .jsonl, .csv or .parquet file, not to {path.name!r}")
+    return EventsFile(path, formats[path.suffix])
+
+
+class EventsFile:
+    """A `Sink` for one file in one format."""
+
+    def __init__(self, path: Path, kind: type[_Format]) -> None:
+        self._path = path
+        with _faults(path):
+            self._format = kind(path)
+
+    def write(self, step: Step) -> None:
+        """Appends the step's events."""
+        self._append(step.events)
+
+    def close(self, last: Sequence[Event] = ()) -> None:
+        """Appends ``last`` and closes the file."""
+        self._append(last)
+        with _faults(self._path):
+            self._format.close()
+
+    def _append(self, events: Sequence[Event]) -> None:
+        if events:
+            with _faults(self._path):
+                self._format.append([event.as_dict() for event in events])
+
+
+@contextmanager
+def _faults(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DiskFull(f"the disk is full: {path} holds the events up to here, free some space") from None
+        raise UsageError(f"cannot write {path}: {error.strerror or error}") from None
+
+
+class _Format(Protocol):
+    def __init__(self, path: Path) -> None: ...
+    def append(self, rows: list[dict[str, Any]]) -> None: ...
+    def close(self) -> None: ...
+
+
+class _JsonLines:
+    def __init__(self, path: Path) -> None:
+        self._file: IO[bytes] = path.open("wb")
+
+    def append(self, rows: list[dict[str, Any]]) -> None:
+        self._file.write(b"".join(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE) for row in rows))
+        self._file.flush()
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class _Csv:
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("w", newline="", encoding="utf-8")
+        self._writer = csv.DictWriter(self._file, COLUMNS, restval="")
+        self._writer.writeheader()
+        self._file.flush()
+
+    def append(self, rows: list[dict[str, Any]]) -> None:
+        self._writer.writerows(_flat(row) for row in rows)
+        self._file.flush()
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class _Parquet:
+    ROWS = 10_000
+
+    def __init__(self, path: Path) -> None:
+        import pyarrow.parquet as pq  # half a second that only Parquet needs
+
+        self._schema = _schema()
+        self._writer = pq.ParquetWriter(path, self._schema)
+        self._rows: list[dict[str, Any]] = []
+
+    def append(self, rows: list[dict[str, Any]]) -> None:
+        self._rows += [_flat(row) for row in rows]
+        if len(self._rows) >= self.ROWS:
+            self._flush()
+
+    def close(self) -> None:
+        self._flush()
+        self._writer.close()
+
+    def _flush(self) -> None:
+        import pyarrow as pa
+
+        if self._rows:
+            self._writer.write_table(pa.Table.from_pylist(self._rows, schema=self._schema))
+            self._rows = []
+
+
+def _flat(row: dict[str, Any]) -> dict[str, Any]:
+    row = dict(row)
+    row["x"], row["y"] = row.pop("point")
+    return row
+
+
+def _schema() -> pa.Schema:
+    import pyarrow as pa
+
+    numbers = {"time_s", "dwell_s", "travel_s", "confidence", "x", "y"}
+    kinds = {name: pa.float64() if name in numbers else pa.string() for name in COLUMNS}
+    return pa.schema(list((kinds | {"track_id": pa.int64()}).items()))
