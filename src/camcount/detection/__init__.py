@@ -1,0 +1,1 @@
+"""Pictures to detections: letterbox, decoders per model family, NMS, labels and `ModelDetector`."""

@@ -1,0 +1,155 @@
+"""A model as a `camcount.protocols.Detector`: picture in, engine, decoder, labels, NMS, boxes in frame pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from camcount.detection.candidates import Array, Candidates
+from camcount.detection.decoders import decoder_named
+from camcount.detection.labels import Vocabulary, vocabulary
+from camcount.detection.nms import keep_best
+from camcount.detection.preprocess import Placement, Preprocessor
+from camcount.detection.spec import ModelSpec
+from camcount.detections import Detections
+from camcount.errors import ModelLoadFailed, PostprocessingFailed
+from camcount.frame import Frame
+from camcount.protocols import Engine, TensorInfo
+
+_MAX_BATCH = 16
+_NMS_INPUT = 3000
+"""More candidates than this cannot all be objects; the surest go on."""
+
+
+class ModelDetector:
+    """Any detection model on any engine.
+
+    Frames given together go through the engine together where the model takes batches and their pictures come to one
+    size, and one by one otherwise. Safe to call from as many threads as the engine is.
+
+    Args:
+        engine: runs the model; closed with this detector.
+        spec: how the model wants its pictures and what its outputs mean.
+        words: which labels to return, under which names and from which confidence; all of the spec's unless given.
+
+    Raises:
+        ModelLoadFailed: the engine's inputs are not a picture of the spec's layout and what is known to go with it.
+    """
+
+    def __init__(self, engine: Engine, spec: ModelSpec, words: Vocabulary | None = None) -> None:
+        self.spec = spec
+        self._engine = engine
+        self._words = words or vocabulary(spec.labels, default_confidence=spec.confidence)
+        self._kind = decoder_named(spec.decoder)
+        self._decode = self._kind.build(spec)
+        picture = picture_input(engine.inputs.values())
+        if picture is None:
+            raise ModelLoadFailed(f"no input for pictures among {list(engine.inputs)}: is this a detector?")
+        self._input = picture
+        self._others = other_inputs(engine, picture.name, spec.width, spec.height)
+        self._preprocess = Preprocessor(spec, picture.dtype)
+        self._batches = picture.shape[0] is None and self._kind.batches and not self._others
+        self.labels = self._words.labels
+        self.concurrency = engine.concurrency
+
+    def detect(self, frames: Sequence[Frame]) -> list[Detections]:
+        """One `Detections` per frame, surest first.
+
+        Raises:
+            InferenceError: a frame has no picture, or the outputs make no boxes.
+            ModelError: the engine failed.
+        """
+        step = _MAX_BATCH if self._batches and len({(f.width, f.height) for f in frames}) == 1 else 1
+        found: list[Detections] = []
+        for start in range(0, len(frames), step):
+            found += self._detect(frames[start : start + step])
+        return found
+
+    def close(self) -> None:
+        """Closes the engine."""
+        self._engine.close()
+
+    def _detect(self, frames: Sequence[Frame]) -> list[Detections]:
+        tensor, placements = self._preprocess.tensor(frames)
+        if len(self._input.shape) == 3:
+            tensor = tensor[0]
+        outputs = self._engine.run({self._input.name: tensor, **self._others})
+        _require_numbers(outputs)
+        if len(frames) == 1:
+            return [self._detections(outputs, frames[0], placements[0])]
+        return [
+            self._detections([output[row : row + 1] for output in outputs], frame, at)
+            for row, (frame, at) in enumerate(zip(frames, placements, strict=True))
+        ]
+
+    def _detections(self, outputs: Sequence[Array], frame: Frame, at: Placement) -> Detections:
+        found = self._words.select(self._candidates(outputs))
+        if self._kind.needs_nms and self.spec.nms_iou is not None and len(found) > 1:
+            if len(found) > _NMS_INPUT:
+                found = found.take(np.argpartition(-found.scores, _NMS_INPUT)[:_NMS_INPUT])
+            limit = self.spec.max_detections
+            found = found.take(keep_best(found.boxes, found.scores, found.classes, self.spec.nms_iou, limit))
+        else:
+            found = found.take(np.argsort(-found.scores, kind="stable")[: self.spec.max_detections])
+        boxes = at.to_frame(found.boxes, frame)
+        real = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
+        if not real.all():
+            found, boxes = found.take(real), boxes[real]
+        return Detections(boxes, np.clip(found.scores, 0, 1), found.classes.astype(np.int32), self.labels)
+
+    def _candidates(self, outputs: Sequence[Array]) -> Candidates:
+        try:
+            found = self._decode(outputs, self._words.lowest)
+        except (ValueError, IndexError) as error:
+            shapes = ", ".join(str(list(output.shape)) for output in outputs)
+            raise PostprocessingFailed(
+                f"decoder {self.spec.decoder!r} cannot read outputs of shape {shapes}: {error}"
+            ) from error
+        if not np.isfinite(found.boxes).all():
+            raise PostprocessingFailed(f"decoder {self.spec.decoder!r} got boxes that are no numbers from the model")
+        return found
+
+
+def picture_input(inputs: Any) -> TensorInfo | None:
+    """The input that takes pictures: three or four axes, one of them the three colours."""
+    for info in inputs:
+        shape: tuple[int | None, ...] = info.shape
+        if len(shape) in (3, 4) and (shape[-3] in (3, None) or shape[-1] in (3, None)):
+            return info  # type: ignore[no-any-return]
+    return None
+
+
+def other_inputs(engine: Engine, picture: str, width: int, height: int) -> dict[str, Array]:
+    """What some exports want beside the picture, so that they give boxes in pixels of their input.
+
+    Raises:
+        ModelLoadFailed: an input whose meaning is not known.
+    """
+    known = {
+        "orig_target_sizes": [[width, height]],
+        "im_shape": [[height, width]],
+        "scale_factor": [[1, 1]],
+    }
+    others = {}
+    for name, info in engine.inputs.items():
+        if name == picture:
+            continue
+        if name not in known:
+            raise ModelLoadFailed(
+                f"the model wants an input {name!r} of shape {list(info.shape)}, which is not known here: "
+                f"export it with a picture as its only input"
+            )
+        others[name] = np.array(known[name], info.dtype)
+    return others
+
+
+def _require_numbers(outputs: Sequence[Array]) -> None:
+    for number, output in enumerate(outputs):
+        # one maximum finds a NaN anywhere, without an array of booleans as large as the output
+        if output.dtype.kind == "f" and output.size and np.isnan(output.max()):
+            raise PostprocessingFailed(
+                f"the model's output {number} holds values that are no numbers (NaN): "
+                f"check its precision and the mean, std and scale of its input"
+            )

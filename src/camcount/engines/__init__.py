@@ -1,0 +1,1 @@
+"""One file per runtime that can run a model: each is an `camcount.protocols.Engine`."""
