@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 import errno
+import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
 
@@ -96,31 +97,35 @@ class _Format(Protocol):
     def close(self) -> None: ...
 
 
-class _JsonLines:
-    def __init__(self, path: Path) -> None:
-        self._file: IO[bytes] = path.open("wb")
+class _Text:
+    """Whole lines, unbuffered: what was appended is in the file, and a full disk leaves nothing half-kept in memory."""
 
-    def append(self, rows: list[dict[str, Any]]) -> None:
-        self._file.write(b"".join(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE) for row in rows))
-        self._file.flush()
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("wb", buffering=0)
 
     def close(self) -> None:
         self._file.close()
 
+    def _write(self, content: bytes) -> None:
+        rest = memoryview(content)
+        while rest:
+            rest = rest[self._file.write(rest) or 0 :]
 
-class _Csv:
+
+class _JsonLines(_Text):
+    def append(self, rows: list[dict[str, Any]]) -> None:
+        self._write(b"".join(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE) for row in rows))
+
+
+class _Csv(_Text):
     def __init__(self, path: Path) -> None:
-        self._file = path.open("w", newline="", encoding="utf-8")
-        self._writer = csv.DictWriter(self._file, COLUMNS, restval="")
-        self._writer.writeheader()
-        self._file.flush()
+        super().__init__(path)
+        self._write((",".join(COLUMNS) + "\r\n").encode())
 
     def append(self, rows: list[dict[str, Any]]) -> None:
-        self._writer.writerows(_flat(row) for row in rows)
-        self._file.flush()
-
-    def close(self) -> None:
-        self._file.close()
+        text = io.StringIO(newline="")
+        csv.DictWriter(text, COLUMNS, restval="").writerows(_flat(row) for row in rows)
+        self._write(text.getvalue().encode())
 
 
 class _Parquet:
