@@ -106,3 +106,4 @@ def test_a_full_disk_is_told_as_such() -> None:
     sink = EventsFile(full, _JsonLines)
     with pytest.raises(DiskFull, match="disk is full"):
         sink.write(step(crossing()))
+    sink.close()

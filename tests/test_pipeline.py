@@ -39,7 +39,7 @@ class Frames:
 class Slow:
     """A detector that takes longer for even frames, and remembers how many threads were inside at once."""
 
-    labels = ("person",)
+    labels: tuple[str, ...] = ("person",)
 
     def __init__(self, concurrency: int, fail_at: int | None = None) -> None:
         self.concurrency = concurrency

@@ -65,7 +65,7 @@ def test_dwell_is_a_refinement_and_not_an_identity() -> None:
 def test_detections_refuse_a_box_that_is_not_a_number() -> None:
     """A NaN box would poison every track it touches."""
     with pytest.raises(ValueError, match="finite"):
-        Detections(np.array([[0, 0, np.nan, 1]]), np.array([0.5]), np.array([0]))  # type: ignore[arg-type]
+        Detections(np.array([[0, 0, np.nan, 1]]), np.array([0.5]), np.array([0]))
 
 
 def test_detections_refuse_columns_of_different_length() -> None:

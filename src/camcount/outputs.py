@@ -98,7 +98,7 @@ class _Format(Protocol):
 
 
 class _Text:
-    """Whole lines, unbuffered: what was appended is in the file, and a full disk leaves nothing half-kept in memory."""
+    """Whole lines, unbuffered: what was appended is in the file, also when the next write fails."""
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("wb", buffering=0)
