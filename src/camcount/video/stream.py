@@ -1,0 +1,310 @@
+"""Video through FFmpeg: files, RTSP and HTTP cameras, USB cameras."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import av
+import av.error
+from av import VideoFrame
+from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Disposition
+from av.video.stream import VideoStream
+
+from camcount.errors import SourceError
+from camcount.frame import Frame
+from camcount.protocols import SourceInfo
+from camcount.video.convert import DecodedPicture, clockwise
+from camcount.video.timeline import Timeline
+
+_RETRIES = 50
+"""Damaged packets in a row after which a file counts as ended."""
+_JUMPS_TOLD = 3
+_SHORT_S = 0.5
+_WITHOUT_PICTURE = 3
+"""Time-outs that a camera may send without a whole picture: some let 20 s pass between key frames."""
+_UNSTAMPED = ("mpjpeg", "mjpeg")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opening:
+    """How FFmpeg is to open one source.
+
+    ``location`` may hold a password; ``shown`` is what users see in its stead. ``explain`` turns a failure to
+    open into the error to raise. ``live=None`` leaves it to what the server says: a stream that states its
+    duration is a file.
+    """
+
+    location: str
+    shown: str
+    explain: Callable[[Exception], SourceError]
+    live: bool | None = False
+    format: str | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
+    timeout_s: float | None = None
+
+
+class StreamSource:
+    """A source that decodes with PyAV in the reader's thread.
+
+    Times are presentation time stamps counted from the stream's start; a motion-JPEG camera sends none, so
+    there it is the time of arrival. Frames of a live source carry the wall time of their arrival, frames of a
+    file ``start_time + time_s``. ``threads`` is for decoding, 1 because the cores belong to the model.
+
+    ``close`` from another thread ends a waiting `read` with the next packet, at the latest with the time-out.
+
+    Raises:
+        SourceError: from `open`.
+    """
+
+    def __init__(
+        self, opening: Opening, *, camera_id: str = "", start_time: datetime | None = None, threads: int = 1
+    ) -> None:
+        self.warnings: list[str] = []
+        self._opening = opening
+        self._camera_id = camera_id
+        self._start_time = start_time
+        self._threads = threads
+        self._lock = threading.Lock()
+        self._closed = threading.Event()
+        self._container: InputContainer | None = None
+        self._frames: Iterator[Frame] = iter(())
+        self._first: Frame | None = None
+        self._clock = Timeline(0.0)
+        self._rotation = 0
+        self._damaged = 0
+        self._jumps_told = 0
+        self._fault: Exception | None = None
+
+    def open(self) -> SourceInfo:
+        """Opens, and decodes the first picture: what can be opened and gives no picture is no source."""
+        fault: Exception | None = None
+        try:
+            container = self._connected()
+        except (av.error.FFmpegError, OSError, ValueError) as error:
+            fault = error
+        # outside of the handler: FFmpeg's error holds the address with its password and must not hang on to ours
+        if fault is not None:
+            raise self._opening.explain(fault)
+        with self._lock:
+            self._container = container
+            try:
+                return self._begun(container)
+            except SourceError:
+                container.close()
+                self._container = None
+                raise
+
+    def read(self) -> Frame | None:
+        """The next frame, or ``None`` at the end."""
+        frame: Frame | None = None
+        with self._lock:
+            if not self._closed.is_set():
+                frame, self._first = self._first, None
+                if frame is None:
+                    frame = next(self._frames, None)
+        if self._closed.is_set():
+            self._shut()
+            return None
+        return frame
+
+    def close(self) -> None:
+        """Closes; if a read is under way, that read does."""
+        self._closed.set()
+        self._shut()
+
+    def _shut(self) -> None:
+        if self._lock.acquire(blocking=False):
+            try:
+                self._frames, self._first = iter(()), None
+                if self._container is not None:
+                    self._container.close()
+                    self._container = None
+            finally:
+                self._lock.release()
+
+    def _connected(self) -> InputContainer:
+        opening = self._opening
+        return av.open(
+            opening.location,
+            "r",
+            format=opening.format,
+            options=dict(opening.options),
+            metadata_errors="replace",
+            timeout=opening.timeout_s,
+        )
+
+    def _begun(self, container: InputContainer) -> SourceInfo:
+        stream = _picture_stream(container, self._opening.shown)
+        stream.codec_context.thread_count = self._threads
+        live = _is_live(container) if self._opening.live is None else self._opening.live
+        stamped = not (live and container.format.name in _UNSTAMPED)
+        fps = _rate(stream) if stamped else None
+        duration_s = None if live else _duration_s(container, stream)
+        self._clock = Timeline(1 / (fps or 25.0), duration_s)
+        self._frames = self._timed(self._pictures(container, stream, live), stream, live, stamped)
+        self._first = next(self._frames, None)
+        if self._first is None:
+            raise self._nothing(stream)
+        return SourceInfo(
+            uri=self._opening.shown,
+            width=self._first.width,
+            height=self._first.height,
+            fps=fps,
+            duration_s=duration_s,
+            frames=None if live else stream.frames or None,
+            live=live,
+            codec=stream.codec_context.name,
+            rotation=self._rotation,
+            start_time=self._first.wall_time if live else self._start_time,
+        )
+
+    def _nothing(self, stream: VideoStream) -> SourceError:
+        if self._fault is not None:
+            return self._opening.explain(self._fault)
+        codec = stream.codec_context.name
+        return SourceError(f"{self._opening.shown} holds {codec} video and not one whole picture: fetch it again")
+
+    def _packets(self, container: InputContainer, stream: VideoStream) -> Iterator[Packet]:
+        failures = 0
+        while failures <= _RETRIES:
+            try:
+                for packet in container.demux(stream):
+                    failures = 0
+                    yield packet
+                return
+            except av.error.InvalidDataError:
+                failures += 1
+                self._damaged += 1
+            except (av.error.FFmpegError, OSError) as error:
+                self._fault = error
+                return
+
+    def _pictures(self, container: InputContainer, stream: VideoStream, live: bool) -> Iterator[VideoFrame]:
+        """Decoded pictures; damaged packets are counted and passed over, a broken end is flushed too."""
+        heard = time.monotonic()
+        for packet in self._packets(container, stream):
+            try:
+                pictures = packet.decode()
+            except av.error.FFmpegError:
+                self._damaged += 1
+                pictures = []
+            for picture in pictures:
+                self._damaged += picture.is_corrupt
+                heard = time.monotonic()
+                yield picture
+            patience_s = _WITHOUT_PICTURE * (self._opening.timeout_s or 10.0)
+            if live and time.monotonic() - heard > patience_s:
+                self._fault = TimeoutError(f"no picture for {patience_s:g} s")
+                break
+        if self._fault is not None:
+            with contextlib.suppress(av.error.FFmpegError):
+                yield from stream.codec_context.decode(None)
+
+    def _timed(
+        self, pictures: Iterator[VideoFrame], stream: VideoStream, live: bool, stamped: bool
+    ) -> Iterator[Frame]:
+        origin = None if live else stream.start_time
+        began = None
+        for index, picture in enumerate(pictures):
+            began = time.monotonic() if began is None else began
+            arrived_s = time.monotonic() - began if live else None
+            stamp_s = None if stamped else arrived_s
+            if stamped and picture.pts is not None:
+                origin = picture.pts if origin is None else origin
+                stamp_s = float((picture.pts - origin) * (picture.time_base or stream.time_base or 0))
+            yield self._frame(index, self._clock.at(stamp_s, arrived_s), picture, live)
+            self._tell_jumps()
+        if not self._closed.is_set():
+            self._tell_end(live)
+
+    def _frame(self, index: int, time_s: float, picture: VideoFrame, live: bool) -> Frame:
+        self._rotation = clockwise(picture)
+        lying = self._rotation in (90, 270)
+        if live:
+            wall_time: datetime | None = datetime.now(UTC)
+        else:
+            wall_time = self._start_time and self._start_time + timedelta(seconds=time_s)
+        return Frame(
+            index=index,
+            time_s=time_s,
+            width=picture.height if lying else picture.width,
+            height=picture.width if lying else picture.height,
+            render=DecodedPicture(picture, self._rotation),
+            camera_id=self._camera_id,
+            wall_time=wall_time,
+        )
+
+    def _tell_jumps(self) -> None:
+        jumps = self._clock.jumps
+        if self._jumps_told < len(jumps) and self._jumps_told < _JUMPS_TOLD:
+            before_s, after_s = jumps[-1]
+            self.warnings.append(
+                f"{self._opening.shown}: time stamps jump from {before_s:.1f} s to {after_s:.1f} s; "
+                "counting goes on as if there were no gap"
+            )
+            self._jumps_told += 1
+
+    def _tell_end(self, live: bool) -> None:
+        shown, clock = self._opening.shown, self._clock
+        end_s = (clock.last_s or 0.0) + clock.step_s
+        if len(clock.jumps) > self._jumps_told:
+            self.warnings.append(f"{shown}: time stamps jump {len(clock.jumps)} times in all")
+        if self._damaged:
+            self.warnings.append(f"{shown}: damaged video was passed over ({self._damaged} times)")
+        if live:
+            self.warnings.append(f"{shown} {_ending(self._fault, self._opening.timeout_s)} at {end_s:.1f} s")
+        elif clock.duration_s is not None and end_s < clock.duration_s - max(_SHORT_S, 2 * clock.step_s):
+            self.warnings.append(
+                f"{shown} ends early, at {end_s:.1f} s of {clock.duration_s:.1f} s: the file is cut off or damaged"
+            )
+
+
+def _ending(fault: Exception | None, timeout_s: float | None) -> str:
+    if fault is None:
+        return "ended the stream"
+    if isinstance(fault, (av.error.ExitError, TimeoutError)):
+        return f"fell silent (nothing for {timeout_s:g} s)" if timeout_s else "fell silent"
+    return f"broke off ({getattr(fault, 'strerror', None) or type(fault).__name__})"
+
+
+def _picture_stream(container: InputContainer, shown: str) -> VideoStream:
+    """The best stream of moving pictures; cover art of a song is none."""
+    best = container.streams.best("video")
+    if not isinstance(best, VideoStream) or best.disposition & Disposition.attached_pic:
+        audio = " (only sound)" if container.streams.audio else ""
+        raise SourceError(f"{shown} holds no video{audio}: give a file or an address with pictures in it")
+    if best.codec_context is None:
+        raise SourceError(f"{shown} holds video in a format that cannot be decoded here: convert it to H.264")
+    return best
+
+
+def _is_live(container: InputContainer) -> bool:
+    """A stream without a stated duration is live, unless it comes as one piece of known size."""
+    return container.duration is None and (container.size <= 0 or container.format.name == "hls")
+
+
+def _rate(stream: VideoStream) -> float | None:
+    """The nominal frames per second: the average, or else what the codec says."""
+    for rate in (stream.average_rate, stream.guessed_rate, stream.base_rate):
+        if rate is not None and 0.01 <= rate <= 1000:
+            return float(rate)
+    return None
+
+
+def _duration_s(container: InputContainer, stream: VideoStream) -> float | None:
+    """The duration of the pictures; that of the whole container only where no sound can make it longer."""
+    if stream.duration and stream.time_base:
+        return float(stream.duration * stream.time_base)
+    if tag := stream.metadata.get("DURATION"):
+        hours, minutes, seconds = (float(part) for part in tag.split(":"))
+        return hours * 3600 + minutes * 60 + seconds
+    if container.duration and len(container.streams) == 1:
+        return container.duration / av.time_base
+    return None
