@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from camcount.detection.candidates import Array, Floats
 
-_BLOCK = 512
+_BLOCK = 64
 
 
 def keep_best(
@@ -31,32 +31,40 @@ def keep_best(
     >>> keep_best(boxes, np.float32([0.5, 0.9, 0.4]), np.array([0, 0, 1]), 0.5).tolist()
     [1, 2]
     """
-    order = np.argsort(-scores, kind="stable")
-    boxes, classes = boxes[order], classes[order]
-    areas = np.maximum(boxes[:, 2:] - boxes[:, :2], 0).prod(axis=1)
-    kept = np.empty(0, np.intp)
-    # blocks, surest first: no matrix over all pairs, and the end comes as soon as the limit is reached
-    for start in range(0, len(order), _BLOCK):
-        block = np.arange(start, min(start + _BLOCK, len(order)))
-        if len(kept):
-            block = block[~_any_row(_overlaps(boxes, areas, classes, kept, block, max_iou))]
-        kept = np.concatenate([kept, block[_greedy(_overlaps(boxes, areas, classes, block, block, max_iou))]])
-        if limit is not None and len(kept) >= limit:
-            return order[kept[:limit]]
-    return order[kept]
+    left = np.argsort(-scores, kind="stable")
+    if len(left) < 2:
+        return left[:limit]
+    sides = np.ascontiguousarray(boxes[left].T)
+    areas = np.maximum(sides[2] - sides[0], 0) * np.maximum(sides[3] - sides[1], 0)
+    table = np.concatenate([sides, areas[None], classes[left].astype(np.float32)[None]])
+    kept: list[NDArray[np.intp]] = []
+    # the surest few drop most of the others, so few pairs are ever compared
+    while len(left) and (limit is None or sum(map(len, kept)) < limit):
+        block, rest = table[:, :_BLOCK], table[:, _BLOCK:]
+        stays = _greedy(_overlaps(block, block, max_iou))
+        kept.append(left[:_BLOCK][stays])
+        free = ~_any_row(_overlaps(block[:, stays], rest, max_iou))
+        left, table = left[_BLOCK:][free], rest[:, free]
+    return np.concatenate(kept)[:limit]
 
 
-def _overlaps(
-    boxes: Floats, areas: Floats, classes: Array, first: Array, second: Array, max_iou: float
-) -> NDArray[np.bool_]:
-    """``(F, S)``: whether the box of a row and the box of a column are of one class and overlap too much."""
-    a, b = boxes[first], boxes[second]
-    width = np.minimum(a[:, 2, None], b[:, 2]) - np.maximum(a[:, 0, None], b[:, 0])
-    height = np.minimum(a[:, 3, None], b[:, 3]) - np.maximum(a[:, 1, None], b[:, 1])
-    common = np.maximum(width, 0) * np.maximum(height, 0)
-    # without the division, which has no answer for boxes of no area
-    too_much: NDArray[np.bool_] = common > max_iou * (areas[first, None] + areas[second] - common)
-    too_much &= classes[first, None] == classes[second]
+def _overlaps(first: Floats, second: Floats, max_iou: float) -> NDArray[np.bool_]:
+    """``(F, S)``: whether two boxes are of one class and overlap too much.
+
+    Both are ``(6, N)``: left, top, right, bottom, area, class.
+    """
+    a = first[:, :, None]
+    common = np.minimum(a[2], second[2])
+    common -= np.maximum(a[0], second[0])
+    np.maximum(common, 0, out=common)
+    height = np.minimum(a[3], second[3])
+    height -= np.maximum(a[1], second[1])
+    np.maximum(height, 0, out=height)
+    common *= height
+    # common / (areas - common) > max_iou, without the division, which has no answer for boxes of no area
+    common *= np.float32((1 + max_iou) / max_iou)
+    too_much: NDArray[np.bool_] = common > a[4] + second[4]
+    too_much &= a[5] == second[5]
     return too_much
 
 
