@@ -24,9 +24,9 @@ def kind_of(uri: str) -> Kind:
         return "rtsp"
     if scheme in ("http", "https"):
         return "http"
-    if scheme == "usb" or scheme == "demo":
-        return scheme
-    return "file"
+    if scheme == "usb":
+        return "usb"
+    return "demo" if scheme == "demo" else "file"
 
 
 def redacted(uri: str) -> str:

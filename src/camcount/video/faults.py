@@ -11,7 +11,7 @@ import av.error
 from camcount.errors import SourceError, SourceNotFound, SourceTimeout
 
 _REFUSED = (av.error.HTTPUnauthorizedError, av.error.HTTPForbiddenError)
-_LATE = (av.error.ExitError, av.error.TimeoutError)
+_LATE = (av.error.ExitError, TimeoutError)
 
 
 def file_fault(path: Path, error: Exception) -> SourceError:
@@ -64,7 +64,7 @@ def device_fault(device: str, error: Exception) -> SourceError:
 
 def lacks_index(path: Path) -> bool:
     """Whether a file is an MP4 or MOV without its ``moov`` box (ISO/IEC 14496-12, 4.2: boxes of size and type)."""
-    kinds = []
+    kinds: list[bytes] = []
     with path.open("rb") as file:
         end = file.seek(0, os.SEEK_END)
         at = 0

@@ -81,15 +81,12 @@ def _network(
 
     rtsp = kind_of(uri) == "rtsp"
     shown = redacted(uri)
-    options = {"timeout": str(round(timeout_s * 1e6))}
-    if rtsp:
-        options["rtsp_transport"] = transport
     opening = Opening(
         location=uri,
         shown=shown,
         explain=partial(network_fault, shown, timeout_s),
         live=True if rtsp else None,
-        options=options,
+        options={"rtsp_transport": transport} if rtsp else {},
         timeout_s=timeout_s,
     )
     name = camera_id if camera_id is not None else host_and_path(uri)

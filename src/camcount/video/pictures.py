@@ -119,18 +119,12 @@ class PictureFolder:
         file = self._files[index]
         try:
             content = file.read_bytes()
-        except OSError as error:
-            return self._skip(file, str(error.strerror))
-        header = picture_header(content)
-        if header is None or not header.width or not header.height:
-            return self._skip(file, "it is no picture")
-        if header.width * header.height > LARGEST:
-            return self._skip(file, f"{header.width}x{header.height} is more than {LARGEST // 10**6} megapixels")
-        if not header.whole:
-            return self._skip(file, "it is cut off")
-        render = self._render(file.name, content, header)
-        if render is None:
-            return self._skip(file, "it is damaged")
+            header = _checked(content)
+            render = self._render(file.name, content, header)
+        except (OSError, SourceError) as error:
+            reason = error.strerror if isinstance(error, OSError) else error
+            self.warnings.append(f"{file.name} was passed over: {reason}")
+            return None
         time_s = index / self._fps
         lying = header.orientation >= 5
         return Frame(
@@ -143,15 +137,14 @@ class PictureFolder:
             wall_time=self._start_time and self._start_time + timedelta(seconds=time_s),
         )
 
-    def _render(self, name: str, content: bytes, header: PictureHeader) -> Render | None:
-        """How to make the picture; ``None`` if it cannot be decoded. Only JPEG gains from waiting for the size."""
+    def _render(self, name: str, content: bytes, header: PictureHeader) -> Render:
+        """How to make the picture. Only JPEG gains from waiting until its size is known."""
         if header.jpeg:
             return JpegPicture(content, header, name, self.warnings)
         image = _decoded(content, cv2.IMREAD_COLOR)
-        return None if image is None else lambda width, height: resized(image, width, height)
-
-    def _skip(self, file: Path, reason: str) -> None:
-        self.warnings.append(f"{file.name} was passed over: {reason}")
+        if image is None:
+            raise SourceError("it is damaged")
+        return lambda width, height: resized(image, width, height)
 
 
 def _pictures_in(path: Path) -> list[Path]:
@@ -173,6 +166,18 @@ def _pictures_in(path: Path) -> list[Path]:
 def _natural(file: Path) -> list[tuple[int, str]]:
     """Digits count as numbers: ``a9`` before ``a10``."""
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", file.name.lower())]
+
+
+def _checked(content: bytes) -> PictureHeader:
+    """The header of a picture that may be decoded."""
+    header = picture_header(content)
+    if header is None or header.width < 1 or header.height < 1:
+        raise SourceError("it is no picture")
+    if header.width * header.height > LARGEST:
+        raise SourceError(f"{header.width}x{header.height} is more than {LARGEST // 10**6} megapixels")
+    if not header.whole:
+        raise SourceError("it is cut off")
+    return header
 
 
 def _decoded(content: bytes, mode: int) -> Image | None:

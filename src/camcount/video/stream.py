@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from fractions import Fraction
 
 import av
 import av.error
@@ -78,6 +79,8 @@ class StreamSource:
         self._first: Frame | None = None
         self._clock = Timeline(0.0)
         self._rotation = 0
+        self._size: tuple[int, int] | None = None
+        self._size_told = False
         self._damaged = 0
         self._jumps_told = 0
         self._fault: Exception | None = None
@@ -85,13 +88,14 @@ class StreamSource:
     def open(self) -> SourceInfo:
         """Opens, and decodes the first picture: what can be opened and gives no picture is no source."""
         fault: Exception | None = None
+        asked = time.monotonic()
         try:
             container = self._connected()
         except (av.error.FFmpegError, OSError, ValueError) as error:
             fault = error
         # outside of the handler: FFmpeg's error holds the address with its password and must not hang on to ours
         if fault is not None:
-            raise self._opening.explain(fault)
+            raise self._opening.explain(TimeoutError() if self._is_late(asked) else fault)
         with self._lock:
             self._container = container
             try:
@@ -129,6 +133,11 @@ class StreamSource:
             finally:
                 self._lock.release()
 
+    def _is_late(self, since: float) -> bool:
+        """Whether the time-out has passed: interrupted, FFmpeg gives whatever error its protocol then runs into."""
+        timeout_s = self._opening.timeout_s
+        return timeout_s is not None and time.monotonic() - since >= timeout_s
+
     def _connected(self) -> InputContainer:
         opening = self._opening
         return av.open(
@@ -147,8 +156,9 @@ class StreamSource:
         stamped = not (live and container.format.name in _UNSTAMPED)
         fps = _rate(stream) if stamped else None
         duration_s = None if live else _duration_s(container, stream)
-        self._clock = Timeline(1 / (fps or 25.0), duration_s)
-        self._frames = self._timed(self._pictures(container, stream, live), stream, live, stamped)
+        start = None if live else _seconds(stream.start_time, stream.time_base)
+        self._clock = Timeline(1 / (fps or 25.0), start, duration_s)
+        self._frames = self._timed(self._pictures(container, stream, live), live, stamped)
         self._first = next(self._frames, None)
         if self._first is None:
             raise self._nothing(stream)
@@ -171,13 +181,20 @@ class StreamSource:
         codec = stream.codec_context.name
         return SourceError(f"{self._opening.shown} holds {codec} video and not one whole picture: fetch it again")
 
-    def _packets(self, container: InputContainer, stream: VideoStream) -> Iterator[Packet]:
+    def _packets(self, container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream]]:
         failures = 0
         while failures <= _RETRIES:
             try:
+                heard = time.monotonic()
                 for packet in container.demux(stream):
                     failures = 0
+                    late = self._is_late(heard)
                     yield packet
+                    # an interrupted parser still gives its last packet, and would then wait once more
+                    if late:
+                        self._fault = TimeoutError()
+                        return
+                    heard = time.monotonic()
                 return
             except av.error.InvalidDataError:
                 failures += 1
@@ -207,20 +224,16 @@ class StreamSource:
             with contextlib.suppress(av.error.FFmpegError):
                 yield from stream.codec_context.decode(None)
 
-    def _timed(
-        self, pictures: Iterator[VideoFrame], stream: VideoStream, live: bool, stamped: bool
-    ) -> Iterator[Frame]:
-        origin = None if live else stream.start_time
-        began = None
+    def _timed(self, pictures: Iterator[VideoFrame], live: bool, stamped: bool) -> Iterator[Frame]:
+        began: float | None = None
         for index, picture in enumerate(pictures):
-            began = time.monotonic() if began is None else began
-            arrived_s = time.monotonic() - began if live else None
-            stamp_s = None if stamped else arrived_s
-            if stamped and picture.pts is not None:
-                origin = picture.pts if origin is None else origin
-                stamp_s = float((picture.pts - origin) * (picture.time_base or stream.time_base or 0))
-            yield self._frame(index, self._clock.at(stamp_s, arrived_s), picture, live)
-            self._tell_jumps()
+            now = time.monotonic()
+            began = now if began is None else began
+            arrived_s = now - began if live else None
+            stamp_s = _seconds(picture.pts, picture.time_base) if stamped else arrived_s
+            frame = self._frame(index, self._clock.at(stamp_s, arrived_s), picture, live)
+            self._tell_changes(frame)
+            yield frame
         if not self._closed.is_set():
             self._tell_end(live)
 
@@ -241,7 +254,16 @@ class StreamSource:
             wall_time=wall_time,
         )
 
-    def _tell_jumps(self) -> None:
+    def _tell_changes(self, frame: Frame) -> None:
+        size = (frame.width, frame.height)
+        if self._size is None:
+            self._size = size
+        elif size != self._size and not self._size_told:
+            self.warnings.append(
+                f"{self._opening.shown}: the picture changes from {self._size[0]}x{self._size[1]} to "
+                f"{frame.width}x{frame.height} at {frame.time_s:.1f} s"
+            )
+            self._size_told = True
         jumps = self._clock.jumps
         if self._jumps_told < len(jumps) and self._jumps_told < _JUMPS_TOLD:
             before_s, after_s = jumps[-1]
@@ -298,10 +320,14 @@ def _rate(stream: VideoStream) -> float | None:
     return None
 
 
+def _seconds(ticks: int | None, tick: Fraction | None) -> float | None:
+    return None if ticks is None or tick is None else float(ticks * tick)
+
+
 def _duration_s(container: InputContainer, stream: VideoStream) -> float | None:
     """The duration of the pictures; that of the whole container only where no sound can make it longer."""
-    if stream.duration and stream.time_base:
-        return float(stream.duration * stream.time_base)
+    if duration_s := _seconds(stream.duration, stream.time_base):
+        return duration_s
     if tag := stream.metadata.get("DURATION"):
         hours, minutes, seconds = (float(part) for part in tag.split(":"))
         return hours * 3600 + minutes * 60 + seconds

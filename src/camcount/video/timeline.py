@@ -14,33 +14,36 @@ _AHEAD_S = 60.0
 class Timeline:
     """The clock of one source, fed with one stamp per frame.
 
-    ``step_s`` is the nominal time between frames; it stands in for a stamp that is missing. ``duration_s`` is
-    what the container claims, ``None`` if it claims nothing.
+    ``step_s`` is the nominal time between frames; it stands in for a stamp that is missing. ``start_s`` is the
+    stamp at which the stream starts, ``None`` to start at the first stamp that comes. ``duration_s`` is what
+    the container claims, ``None`` if it claims nothing.
     """
 
     step_s: float
+    start_s: float | None = None
     duration_s: float | None = None
     last_s: float | None = None
     jumps: list[tuple[float, float]] = field(default_factory=list)
     """Where the stamps jumped: (seconds so far, seconds that the stamp claimed)."""
-    _shift_s: float = 0.0
     _arrived_s: float = 0.0
 
     def at(self, stamp_s: float | None, arrived_s: float | None = None) -> float:
         """The presentation time of the next frame, in seconds, never less than that of the one before.
 
-        ``stamp_s`` is its stamp, counted from the start of the stream; ``arrived_s``, for a live source, when it
-        came, on any steady clock that starts with the source. A stamp that jumps back, or further ahead than can
-        be, is taken for a clock that was set anew: time goes on by one step.
+        ``stamp_s`` is its stamp, if it has one; ``arrived_s``, for a live source, when it came, on any steady
+        clock that starts with the source. A stamp that jumps back, or further ahead than can be, is taken for a
+        clock that was set anew: time goes on by one step.
         """
         expected = 0.0 if self.last_s is None else self.last_s + self.step_s
         if stamp_s is None:
             time_s = expected
         else:
-            time_s = stamp_s + self._shift_s
+            if self.start_s is None:
+                self.start_s = stamp_s - expected
+            time_s = stamp_s - self.start_s
             if self._jumped(time_s, arrived_s):
                 self.jumps.append((self.last_s or 0.0, time_s))
-                self._shift_s += expected - time_s
+                self.start_s += time_s - expected
                 time_s = expected
         self._arrived_s = arrived_s or 0.0
         self.last_s = max(time_s, self.last_s or 0.0)
