@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -22,12 +23,11 @@ from camcount.errors import SourceError
 from camcount.frame import Frame
 from camcount.protocols import SourceInfo
 from camcount.video.convert import DecodedPicture, clockwise
+from camcount.video.remarks import Remarks
 from camcount.video.timeline import Timeline
 
 _RETRIES = 50
 """Damaged packets in a row after which a file counts as ended."""
-_JUMPS_TOLD = 3
-_SHORT_S = 0.5
 _WITHOUT_PICTURE = 3
 """Time-outs that a camera may send without a whole picture: some let 20 s pass between key frames."""
 _UNSTAMPED = ("mpjpeg", "mjpeg")
@@ -48,7 +48,7 @@ class Opening:
     live: bool | None = False
     format: str | None = None
     options: Mapping[str, str] = field(default_factory=dict)
-    timeout_s: float | None = None
+    timeout_s: float = math.inf
 
 
 class StreamSource:
@@ -67,8 +67,9 @@ class StreamSource:
     def __init__(
         self, opening: Opening, *, camera_id: str = "", start_time: datetime | None = None, threads: int = 1
     ) -> None:
-        self.warnings: list[str] = []
         self._opening = opening
+        self._remarks = Remarks(opening.shown)
+        self.warnings = self._remarks.warnings
         self._camera_id = camera_id
         self._start_time = start_time
         self._threads = threads
@@ -79,10 +80,6 @@ class StreamSource:
         self._first: Frame | None = None
         self._clock = Timeline(0.0)
         self._rotation = 0
-        self._size: tuple[int, int] | None = None
-        self._size_told = False
-        self._damaged = 0
-        self._jumps_told = 0
         self._fault: Exception | None = None
 
     def open(self) -> SourceInfo:
@@ -135,8 +132,7 @@ class StreamSource:
 
     def _is_late(self, since: float) -> bool:
         """Whether the time-out has passed: interrupted, FFmpeg gives whatever error its protocol then runs into."""
-        timeout_s = self._opening.timeout_s
-        return timeout_s is not None and time.monotonic() - since >= timeout_s
+        return time.monotonic() - since >= self._opening.timeout_s
 
     def _connected(self) -> InputContainer:
         opening = self._opening
@@ -146,7 +142,7 @@ class StreamSource:
             format=opening.format,
             options=dict(opening.options),
             metadata_errors="replace",
-            timeout=opening.timeout_s,
+            timeout=opening.timeout_s if math.isfinite(opening.timeout_s) else None,
         )
 
     def _begun(self, container: InputContainer) -> SourceInfo:
@@ -198,7 +194,10 @@ class StreamSource:
                 return
             except av.error.InvalidDataError:
                 failures += 1
-                self._damaged += 1
+                self._remarks.damaged += 1
+            except IndexError:  # what PyAV says at the end of a damaged TS in which another stream turned up
+                self._remarks.damaged += 1
+                return
             except (av.error.FFmpegError, OSError) as error:
                 self._fault = error
                 return
@@ -207,22 +206,23 @@ class StreamSource:
         """Decoded pictures; damaged packets are counted and passed over, a broken end is flushed too."""
         heard = time.monotonic()
         for packet in self._packets(container, stream):
+            self._remarks.damaged += packet.is_corrupt
             try:
                 pictures = packet.decode()
             except av.error.FFmpegError:
-                self._damaged += 1
+                self._remarks.damaged += 1
                 pictures = []
             for picture in pictures:
-                self._damaged += picture.is_corrupt
+                self._remarks.damaged += picture.is_corrupt
                 heard = time.monotonic()
                 yield picture
-            patience_s = _WITHOUT_PICTURE * (self._opening.timeout_s or 10.0)
+            patience_s = _WITHOUT_PICTURE * self._opening.timeout_s
             if live and time.monotonic() - heard > patience_s:
                 self._fault = TimeoutError(f"no picture for {patience_s:g} s")
                 break
-        if self._fault is not None:
-            with contextlib.suppress(av.error.FFmpegError):
-                yield from stream.codec_context.decode(None)
+        # a good end has been flushed already and says so
+        with contextlib.suppress(av.error.FFmpegError):
+            yield from stream.codec_context.decode(None)
 
     def _timed(self, pictures: Iterator[VideoFrame], live: bool, stamped: bool) -> Iterator[Frame]:
         began: float | None = None
@@ -232,10 +232,12 @@ class StreamSource:
             arrived_s = now - began if live else None
             stamp_s = _seconds(picture.pts, picture.time_base) if stamped else arrived_s
             frame = self._frame(index, self._clock.at(stamp_s, arrived_s), picture, live)
-            self._tell_changes(frame)
+            self._remarks.at(frame, self._clock)
             yield frame
-        if not self._closed.is_set():
-            self._tell_end(live)
+        if live:
+            self._remarks.end_of_live(self._clock, self._fault, self._opening.timeout_s)
+        else:
+            self._remarks.end_of_file(self._clock)
 
     def _frame(self, index: int, time_s: float, picture: VideoFrame, live: bool) -> Frame:
         self._rotation = clockwise(picture)
@@ -253,47 +255,6 @@ class StreamSource:
             camera_id=self._camera_id,
             wall_time=wall_time,
         )
-
-    def _tell_changes(self, frame: Frame) -> None:
-        size = (frame.width, frame.height)
-        if self._size is None:
-            self._size = size
-        elif size != self._size and not self._size_told:
-            self.warnings.append(
-                f"{self._opening.shown}: the picture changes from {self._size[0]}x{self._size[1]} to "
-                f"{frame.width}x{frame.height} at {frame.time_s:.1f} s"
-            )
-            self._size_told = True
-        jumps = self._clock.jumps
-        if self._jumps_told < len(jumps) and self._jumps_told < _JUMPS_TOLD:
-            before_s, after_s = jumps[-1]
-            self.warnings.append(
-                f"{self._opening.shown}: time stamps jump from {before_s:.1f} s to {after_s:.1f} s; "
-                "counting goes on as if there were no gap"
-            )
-            self._jumps_told += 1
-
-    def _tell_end(self, live: bool) -> None:
-        shown, clock = self._opening.shown, self._clock
-        end_s = (clock.last_s or 0.0) + clock.step_s
-        if len(clock.jumps) > self._jumps_told:
-            self.warnings.append(f"{shown}: time stamps jump {len(clock.jumps)} times in all")
-        if self._damaged:
-            self.warnings.append(f"{shown}: damaged video was passed over ({self._damaged} times)")
-        if live:
-            self.warnings.append(f"{shown} {_ending(self._fault, self._opening.timeout_s)} at {end_s:.1f} s")
-        elif clock.duration_s is not None and end_s < clock.duration_s - max(_SHORT_S, 2 * clock.step_s):
-            self.warnings.append(
-                f"{shown} ends early, at {end_s:.1f} s of {clock.duration_s:.1f} s: the file is cut off or damaged"
-            )
-
-
-def _ending(fault: Exception | None, timeout_s: float | None) -> str:
-    if fault is None:
-        return "ended the stream"
-    if isinstance(fault, (av.error.ExitError, TimeoutError)):
-        return f"fell silent (nothing for {timeout_s:g} s)" if timeout_s else "fell silent"
-    return f"broke off ({getattr(fault, 'strerror', None) or type(fault).__name__})"
 
 
 def _picture_stream(container: InputContainer, shown: str) -> VideoStream:

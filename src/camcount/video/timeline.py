@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-_BACK_S = 0.5
+_BACK_S = 2.0
 """A stamp this far back is late (the time stands still for it); further back, the clock was set anew."""
 _AHEAD_S = 60.0
 """A gap longer than this must be vouched for by the container's duration or by the wall clock."""
