@@ -72,8 +72,8 @@ def test_a_chain_keeps_every_other_box() -> None:
 
 def test_another_class_is_no_rival() -> None:
     """The same box under two classes stays twice."""
-    boxes = np.float32([[0, 0, 10, 10]] * 2)
-    assert keep_best(boxes, np.float32([0.5, 0.6]), np.array([3, 4]), 0.5).tolist() == [1, 0]
+    boxes = np.array([[0, 0, 10, 10]] * 2, np.float32)
+    assert keep_best(boxes, np.array([0.5, 0.6], np.float32), np.array([3, 4]), 0.5).tolist() == [1, 0]
 
 
 @pytest.mark.parametrize("n", [0, 1])

@@ -57,7 +57,8 @@ def doubling_model(path: Path) -> Path:
 def test_runs_and_describes_itself(tmp_path: Path) -> None:
     """Inputs and outputs carry name, shape with open sizes as None, and dtype; run returns the arrays in order."""
     engine = OnnxEngine(doubling_model(tmp_path / "double.onnx"))
-    assert (engine.inputs["x"].shape, engine.inputs["x"].dtype) == ((None, 3), np.float32)
+    assert engine.inputs["x"].shape == (None, 3)
+    assert engine.inputs["x"].dtype == np.float32
     assert list(engine.outputs) == ["y"]
     (doubled,) = engine.run({"x": np.ones((2, 3), np.float32)})
     assert doubled.tolist() == [[2, 2, 2], [2, 2, 2]]

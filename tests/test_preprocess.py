@@ -43,8 +43,8 @@ def plain_tensor(picture: NDArray[np.uint8], asked: ModelSpec) -> NDArray[Any]:
     canvas[at.top : at.top + at.height, at.left : at.left + at.width] = cv2.resize(picture, (at.width, at.height))
     if asked.colour == "rgb":
         canvas = canvas[:, :, ::-1]
-    canvas = (canvas * asked.scale - np.array(asked.mean)) / np.array(asked.std)
-    return (canvas.transpose(2, 0, 1) if asked.layout == "nchw" else canvas)[None]
+    normal: NDArray[Any] = (canvas * asked.scale - np.array(asked.mean)) / np.array(asked.std)
+    return (normal.transpose(2, 0, 1) if asked.layout == "nchw" else normal)[None]
 
 
 IMAGENET = {"scale": 1 / 255, "mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
@@ -125,7 +125,7 @@ def test_corners_of_the_picture_come_back_to_the_corners_of_the_frame(width: int
     at = place(spec(fit=fit), width, height)
     assert at.left + at.width <= at.input_width
     assert at.top + at.height <= at.input_height
-    inner = np.float32([[at.left, at.top, at.left + at.width, at.top + at.height]])
+    inner = np.array([[at.left, at.top, at.left + at.width, at.top + at.height]], np.float32)
     frame = Frame(index=0, time_s=0, width=width, height=height)
     np.testing.assert_allclose(at.to_frame(inner, frame), [[0, 0, width, height]], rtol=1e-5)
 
@@ -134,7 +134,7 @@ def test_boxes_are_cut_off_at_the_frame() -> None:
     """A box that reaches into the padding ends at the frame's edge."""
     at = place(spec(fit="letterbox-centred"), 128, 48)
     frame = Frame(index=0, time_s=0, width=128, height=48)
-    assert at.to_frame(np.float32([[-9, -9, 99, 99]]), frame).tolist() == [[0, 0, 128, 48]]
+    assert at.to_frame(np.array([[-9, -9, 99, 99]], np.float32), frame).tolist() == [[0, 0, 128, 48]]
 
 
 def test_inside_never_enlarges() -> None:

@@ -36,6 +36,11 @@ class DecoderKind:
     needs_nms: bool = True
     batches: bool = True
 
+    @property
+    def summary(self) -> str:
+        """One line: families, shapes, source."""
+        return f"{self.purpose}: {self.outputs} ({self.source})"
+
 
 _GFL = "Generalized Focal Loss, arXiv:2006.04388"
 _KINDS = (
@@ -88,8 +93,3 @@ def decoder_named(name: str) -> DecoderKind:
         return DECODERS[name]
     except KeyError:
         raise UsageError(f"unknown decoder {name!r}: choose from {', '.join(DECODERS)}") from None
-
-
-def describe_decoders() -> tuple[DecoderKind, ...]:
-    """All decoders, in the order in which `camcount models` lists them."""
-    return _KINDS
