@@ -59,11 +59,13 @@ class Remarks:
             times = "once" if self.damaged == 1 else f"{self.damaged} times"
             self._tell(f": damaged video was passed over {times}{lost}")
 
-    def end_of_file(self, clock: Timeline) -> None:
-        """Says where a file ends that claims to be longer."""
+    def end_of_file(self, clock: Timeline, fault: Exception | None) -> None:
+        """Says where a file ends that claims to be longer, or cannot be read to its end."""
         self.end(clock)
         end_s = _end_s(clock)
-        if clock.duration_s is not None and end_s < clock.duration_s - max(_SHORT_S, 2 * clock.step_s):
+        if fault is not None:
+            self._tell(f" cannot be read beyond {end_s:.1f} s: {_reason(fault)}")
+        elif clock.duration_s is not None and end_s < clock.duration_s - max(_SHORT_S, 2 * clock.step_s):
             self._tell(f" ends early, at {end_s:.1f} s of {clock.duration_s:.1f} s: the file is cut off or damaged")
 
     def end_of_live(self, clock: Timeline, fault: Exception | None, timeout_s: float) -> None:
@@ -74,11 +76,15 @@ class Remarks:
         elif isinstance(fault, (av.error.ExitError, TimeoutError)):
             how = f"fell silent (nothing for {timeout_s:g} s)"
         else:
-            how = f"broke off ({getattr(fault, 'strerror', None) or type(fault).__name__})"
+            how = f"broke off ({_reason(fault)})"
         self._tell(f" {how} at {_end_s(clock):.1f} s")
 
     def _tell(self, what: str) -> None:
         self.warnings.append(self.shown + what)
+
+
+def _reason(fault: Exception) -> str:
+    return getattr(fault, "strerror", None) or "no more data came"
 
 
 def _end_s(clock: Timeline) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -96,11 +97,14 @@ class StreamSource:
         with self._lock:
             self._container = container
             try:
-                return self._begun(container)
+                info = self._begun(container)
             except SourceError:
                 container.close()
                 self._container = None
                 raise
+        if self._closed.is_set():
+            self._shut()
+        return info
 
     def read(self) -> Frame | None:
         """The next frame, or ``None`` at the end."""
@@ -214,8 +218,8 @@ class StreamSource:
                 pictures = []
             for picture in pictures:
                 self._remarks.damaged += picture.is_corrupt
-                heard = time.monotonic()
                 yield picture
+                heard = time.monotonic()
             patience_s = _WITHOUT_PICTURE * self._opening.timeout_s
             if live and time.monotonic() - heard > patience_s:
                 self._fault = TimeoutError(f"no picture for {patience_s:g} s")
@@ -237,7 +241,7 @@ class StreamSource:
         if live:
             self._remarks.end_of_live(self._clock, self._fault, self._opening.timeout_s)
         else:
-            self._remarks.end_of_file(self._clock)
+            self._remarks.end_of_file(self._clock, self._fault)
 
     def _frame(self, index: int, time_s: float, picture: VideoFrame, live: bool) -> Frame:
         self._rotation = clockwise(picture)
@@ -289,8 +293,8 @@ def _duration_s(container: InputContainer, stream: VideoStream) -> float | None:
     """The duration of the pictures; that of the whole container only where no sound can make it longer."""
     if duration_s := _seconds(stream.duration, stream.time_base):
         return duration_s
-    if tag := stream.metadata.get("DURATION"):
-        hours, minutes, seconds = (float(part) for part in tag.split(":"))
+    if tagged := re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", stream.metadata.get("DURATION", "")):
+        hours, minutes, seconds = (float(part) for part in tagged.groups())
         return hours * 3600 + minutes * 60 + seconds
     if container.duration and len(container.streams) == 1:
         return container.duration / av.time_base
