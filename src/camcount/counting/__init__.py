@@ -1,0 +1,1 @@
+"""Tracks to crossings, dwell, occupancy, flows and intervals."""

@@ -1,0 +1,153 @@
+"""What a counter remembers of each track: where it was, how tall it is, when it was seen; in slots of arrays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from camcount.detections import Tracks
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+
+_TO_PLACE = np.array([[0.5, 0, 0.5, 0], [0, 0, 0, 0.5], [0.5, 0, 0.5, 0], [0, 1, 0, 0.5]])
+"""``xyxy @ _TO_PLACE`` is foot x, foot y, centre x, centre y."""
+
+_BUCKETS = 12
+_COLUMNS = 14
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BodySettings:
+    """How the counted point is found.
+
+    Attributes:
+        stature_s: the time over which the usual height is taken.
+        stature_share: the quantile of the heights in it.
+        hidden: a box lower than this share of the usual height has its legs hidden: its foot is put where it
+            would be.
+        trusted: a box whose confidence is below this share of the track's usual one does not move the point.
+        memory_s: how long a track that is not seen is remembered.
+    """
+
+    stature_s: float = 1.0
+    stature_share: float = 0.6
+    hidden: float = 0.9
+    trusted: float = 0.6
+    memory_s: float = 4.0
+
+
+class Bodies:
+    """Slots of arrays, one per track; a slot is used again after its track was let go.
+
+    Attributes:
+        place: ``(C, 4)`` last trusted foot x, y, centre x, y in pixels; ``time`` when that was, in seconds.
+        velocity: ``(C, 4)`` of the place, pixels per second, over about the last third of a second.
+        seen, born: ``(C,)`` when the track was last and first seen; ``seen`` of a free slot is infinite.
+        height: ``(C,)`` usual height in pixels. ``confidence``: usual confidence.
+        class_id, track_id, confirmed: ``(C,)`` as the tracker last said.
+    """
+
+    def __init__(self, settings: BodySettings, capacity: int = 64) -> None:
+        self.settings = settings
+        self.slot_of: dict[int, int] = {}
+        self.capacity = 0
+        self._free: list[int] = []
+        self._bucket = 0
+        self._bucket_times = np.full(_BUCKETS, -np.inf)
+        self._floats = np.zeros((0, _COLUMNS))
+        self._ints = np.zeros((0, 3), np.int64)
+        self._heights = np.zeros((0, _BUCKETS))
+        self.grow(capacity)
+
+    def grow(self, capacity: int) -> None:
+        """Room for ``capacity`` tracks."""
+        more = capacity - self.capacity
+        self._floats = np.vstack([self._floats, np.zeros((more, _COLUMNS))])
+        self._ints = np.vstack([self._ints, np.zeros((more, 3), np.int64)])
+        self._heights = np.vstack([self._heights, np.full((more, _BUCKETS), np.nan)])
+        f, i = self._floats, self._ints
+        self.place, self.velocity = f[:, 0:4], f[:, 4:8]
+        self.time, self.seen, self.born, self.height, self.confidence = (f[:, k] for k in range(8, 13))
+        self.class_id, self.track_id, self.confirmed = (i[:, k] for k in range(3))
+        self.seen[self.capacity :] = np.inf
+        self._free = [*range(capacity - 1, self.capacity - 1, -1), *self._free]
+        self.capacity = capacity
+
+    def take_slot(self, track_id: int) -> int:
+        """A slot for a track not seen before; `grow` first when there is none."""
+        slot = self._free.pop()
+        self.slot_of[track_id] = slot
+        self.track_id[slot] = track_id
+        self._heights[slot] = np.nan
+        return slot
+
+    @property
+    def full(self) -> bool:
+        """Whether no slot is free."""
+        return not self._free
+
+    def hand_over(self, slot: int, track_id: int) -> None:
+        """Lets a new id continue the track of a slot."""
+        del self.slot_of[int(self.track_id[slot])]
+        self.slot_of[track_id] = slot
+        self.track_id[slot] = track_id
+
+    def let_go(self, slots: Ints) -> None:
+        """Frees slots."""
+        self.seen[slots] = np.inf
+        for slot in slots.tolist():
+            del self.slot_of[int(self.track_id[slot])]
+            self._free.append(slot)
+
+    def start(self, slot: int, place: Floats, tracks: Tracks, row: int, time_s: float) -> None:
+        """The first sight of a track."""
+        self.place[slot] = place
+        self.velocity[slot] = 0.0
+        self.time[slot] = self.seen[slot] = self.born[slot] = time_s
+        self.confidence[slot] = tracks.confidence[row]
+
+    def measure(self, slots: Ints, tracks: Tracks, time_s: float, interval_s: float) -> Floats:
+        """The places ``(n, 4)`` of the tracks, with feet put where hidden legs would end."""
+        boxes = tracks.xyxy.astype(np.float64)
+        height = boxes[:, 3] - boxes[:, 1]
+        self._remember(slots, height, time_s, interval_s)
+        usual = self.height[slots]
+        hidden = height < self.settings.hidden * usual
+        places = boxes @ _TO_PLACE
+        if hidden.any():
+            places[hidden, 1] = boxes[hidden, 1] + usual[hidden]
+        return np.asarray(places)
+
+    def trusted(self, slots: Ints, tracks: Tracks) -> Mask:
+        """Which boxes are sure enough to say on which side of a line the track is."""
+        usual = self.confidence[slots]
+        confidence = tracks.confidence
+        sure = confidence >= self.settings.trusted * usual
+        self.confidence[slots] = usual + 0.1 * (confidence - usual)
+        return np.asarray(sure)
+
+    def move(self, slots: Ints, places: Floats, time_s: float) -> None:
+        """Tracks ``slots`` are at ``places (n, 4)`` now."""
+        dt = np.maximum(time_s - self.time[slots], 1e-6)[:, None]
+        velocity = self.velocity[slots]
+        share = dt / (dt + 0.15)
+        self.velocity[slots] = velocity + share * ((places - self.place[slots]) / dt - velocity)
+        self.place[slots] = places
+        self.time[slots] = time_s
+
+    def _remember(self, slots: Ints, height: Floats, time_s: float, interval_s: float) -> None:
+        span = self.settings.stature_s
+        if time_s >= self._bucket_times[self._bucket] + span / _BUCKETS:
+            self._bucket = (self._bucket + 1) % _BUCKETS
+            self._heights[:, self._bucket] = np.nan
+            self._bucket_times[self._bucket] = time_s
+        self._heights[slots, self._bucket] = height
+        recent = self._bucket_times > time_s - max(span, 3.5 * interval_s)
+        known = np.sort(self._heights[slots][:, recent], axis=1)
+        count = (known == known).sum(axis=1)  # a NaN, sorted last, is not equal to itself
+        rank = (self.settings.stature_share * (count - 1) + 0.5).astype(np.int64)
+        self.height[slots] = known[np.arange(len(slots)), rank]

@@ -1,0 +1,80 @@
+"""The verdict on one track and one line: when does a change of side count as a crossing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CrossingSettings:
+    """What counts as a crossing. Times in seconds, lengths in usual heights of the object.
+
+    Attributes:
+        hold_s: a side counts once it was kept so long ...
+        clear: ... or the object got so far away from the line.
+        travel: from its farthest point on the one side to that on the other an object must have gone so far:
+            what waits on the line and trembles has not.
+        first_clear: how far from the line a track must have been first seen if it crosses at once.
+        end_clear: how far beyond the line a track must be that is lost before ``hold_s``.
+        lost_s: a track not seen for so long is taken as ended, and what is open about it decided.
+        join_s, join: a track that starts no later and no farther from where an ended one would be continues it.
+        extrapolate_s: how far past its first and last sight a track is thought on where frames are farther
+            apart than ``slow_interval_s``.
+        u_turn_s: an object that comes back within this time has not crossed.
+        reentry_s: for this time after a counted crossing the same track's crossings of the line do not count.
+    """
+
+    hold_s: float = 0.35
+    clear: float = 0.35
+    travel: float = 0.1
+    first_clear: float = 0.1
+    end_clear: float = 0.15
+    lost_s: float = 0.9
+    join_s: float = 1.0
+    join: float = 0.3
+    extrapolate_s: float = 0.4
+    slow_interval_s: float = 0.12
+    u_turn_s: float = 0.0
+    reentry_s: float = 0.0
+
+
+@dataclass(slots=True)
+class Open:
+    """A change of side that is not decided yet.
+
+    Attributes:
+        home: the side left, 1 or -1; 0 if the track was seen there too briefly to say.
+        home_depth, home_since: how far the track was from the line on that side, and since when.
+        net: crossings of the line itself (not of its endless extension) since then, ``in`` minus ``out``.
+        time_s, point, gap_s: of the last change of side: when, where, and how long the track was not seen then.
+    """
+
+    home: int
+    home_depth: float
+    home_since: float
+    net: int = 0
+    time_s: float = 0.0
+    point: tuple[float, float] = (0.0, 0.0)
+    gap_s: float = 0.0
+
+
+def kept(settings: CrossingSettings, change: Open, held_s: float, depth: float) -> str | None:
+    """Why the side taken by a change counts by now, or None. ``depth``: how far from the line it got, in heights."""
+    if held_s < settings.u_turn_s or change.home_depth + depth < settings.travel:
+        return None
+    if held_s >= settings.hold_s:
+        return f"stayed beyond the line for {held_s:.2f} s"
+    if depth >= settings.clear:
+        return f"went {depth:.2f} heights beyond the line"
+    return None
+
+
+def kept_at_end(settings: CrossingSettings, change: Open, held_s: float, depth: float) -> str | None:
+    """The same for a track that has ended."""
+    if held_s < settings.u_turn_s:
+        return None
+    if depth >= settings.end_clear:
+        return f"last seen {depth:.2f} heights beyond the line"
+    if held_s >= settings.hold_s and change.home_depth + depth >= settings.travel / 2:
+        return f"last seen beyond the line, for {held_s:.2f} s"
+    return None

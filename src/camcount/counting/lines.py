@@ -1,0 +1,257 @@
+"""Counts tracks over lines: the swept path of the counted point, decided by time and dated when it happened."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+
+from camcount.counting.bodies import Bodies, BodySettings, Floats, Ints
+from camcount.counting.crossing import CrossingSettings, Open, kept, kept_at_end
+from camcount.counting.sides import Sides
+from camcount.detections import Tracks
+from camcount.events import Crossing, Event
+from camcount.geometry import Anchor, Line
+
+__all__ = ["CrossingSettings", "LineCounter"]
+
+
+class LineCounter:
+    """A `Counter` of crossings.
+
+    Per frame all tracks and lines are looked at in a few array operations; only a track that has just changed
+    sides costs more. The state of a track is let go when it has not been seen for some seconds.
+
+    Raises:
+        GeometryError: a line cannot count.
+    """
+
+    def __init__(
+        self,
+        lines: Sequence[Line],
+        width: int,
+        height: int,
+        *,
+        anchor: Anchor = "foot",
+        camera_id: str = "",
+        start_time: datetime | None = None,
+        settings: CrossingSettings | None = None,
+        bodies: BodySettings | None = None,
+    ) -> None:
+        self._lines = tuple(lines)
+        self._sides = Sides(lines, width, height, anchor)
+        self._camera_id = camera_id
+        self._start_time = start_time
+        self._settings = settings or CrossingSettings()
+        self._body_settings = bodies or BodySettings()
+        self.reset()
+
+    def reset(self) -> None:
+        """Forgets all tracks."""
+        self._bodies = Bodies(self._body_settings)
+        shape = (self._bodies.capacity, len(self._lines))
+        self._signed, self._depth, self._since, self._counted = (np.zeros(shape) for _ in range(4))
+        self._settled = np.zeros(shape, np.int8)
+        self._ended = np.zeros(shape[0], np.bool_)
+        self._open: dict[tuple[int, int], Open] = {}
+        self._unconfirmed: dict[int, list[Crossing]] = {}
+        self._labels: tuple[str, ...] = ()
+        self._interval_s = 0.0
+        self._time_s: float | None = None
+        self._next_check = -np.inf
+
+    def update(self, tracks: Tracks, time_s: float) -> list[Event]:
+        """The crossings understood with this frame."""
+        time_s = self._tick(time_s)
+        events: list[Event] = []
+        if len(tracks):
+            self._labels = tracks.labels
+            slots, places = self._locate(tracks, time_s)
+            self._advance(slots, places, time_s)
+            events += self._decide(time_s)
+            events += self._release()
+        if time_s >= self._next_check:
+            self._next_check = time_s + 0.1
+            events += self._end(time_s - self._settings.lost_s)
+            self._forget(time_s)
+        return sorted(events, key=lambda e: e.time_s)
+
+    def finish(self, time_s: float) -> list[Event]:
+        """What was still open."""
+        events = self._end(np.inf)
+        self.reset()
+        return sorted(events, key=lambda e: e.time_s)
+
+    def _tick(self, time_s: float) -> float:
+        if self._time_s is None:
+            self._time_s = time_s
+            return time_s
+        dt = time_s - self._time_s
+        if dt > 0:
+            usual = self._interval_s or dt
+            self._interval_s = usual + 0.1 * (min(dt, 4 * usual) - usual)
+            self._time_s = time_s
+        return self._time_s
+
+    def _locate(self, tracks: Tracks, time_s: float) -> tuple[Ints, Floats]:
+        bodies = self._bodies
+        known = bodies.slot_of
+        ids = tracks.track_id.tolist()
+        new = [row for row, number in enumerate(ids) if number not in known]
+        for row in new:
+            self._admit(ids[row])
+        slots = np.array([known[number] for number in ids], np.int64)
+        bodies.class_id[slots] = tracks.class_id
+        bodies.confirmed[slots] = tracks.confirmed
+        places = bodies.measure(slots, tracks, time_s, self._interval_s)
+        for row in new:
+            self._introduce(int(slots[row]), places[row], tracks, row, time_s)
+        bodies.seen[slots] = time_s
+        self._ended[slots] = False
+        sure = bodies.trusted(slots, tracks)
+        return (slots, places) if sure.all() else (slots[sure], places[sure])
+
+    def _admit(self, track_id: int) -> None:
+        bodies = self._bodies
+        if bodies.full:
+            bodies.grow(2 * bodies.capacity)
+            for name in ("_signed", "_depth", "_since", "_counted", "_settled", "_ended"):
+                old = getattr(self, name)
+                setattr(self, name, np.concatenate([old, np.zeros_like(old)]))
+        bodies.take_slot(track_id)
+
+    def _introduce(self, slot: int, place: Floats, tracks: Tracks, row: int, time_s: float) -> None:
+        self._bodies.start(slot, place, tracks, row, time_s)
+        self._signed[slot] = self._sides.signed(place[None])[0]
+        self._depth[slot] = np.abs(self._signed[slot]) / self._bodies.height[slot]
+        self._since[slot] = time_s
+        self._settled[slot] = 0
+        self._counted[slot] = -np.inf
+
+    def _advance(self, slots: Ints, places: Floats, time_s: float) -> None:
+        signed = self._sides.signed(places)
+        before = self._signed[slots]
+        turned = (signed > 0) != (before > 0)
+        depth = np.abs(signed) / self._bodies.height[slots][:, None]
+        if turned.any():
+            for row, line in zip(*(v.tolist() for v in np.nonzero(turned)), strict=True):
+                self._turn(int(slots[row]), line, places[row], float(signed[row, line]), time_s)
+        self._depth[slots] = np.maximum(self._depth[slots], depth)
+        self._signed[slots] = signed
+        self._bodies.move(slots, places, time_s)
+
+    def _turn(self, slot: int, line: int, place: Floats, signed: float, time_s: float) -> None:
+        """Notes that the path of ``slot`` has just changed to the other side of ``line``."""
+        bodies, key = self._bodies, (slot, line)
+        before = float(self._signed[slot, line])
+        start = float(bodies.time[slot])
+        way = before / (before - signed)
+        now = 1 if signed > 0 else -1
+        change = self._open.get(key)
+        if change is None:
+            since, depth = float(self._since[slot, line]), float(self._depth[slot, line])
+            change = self._open[key] = Open(self._home(slot, line, -now, start - since, depth), depth, since)
+        met = self._sides.crossed(bodies.place[slot], place, line)
+        if met is not None:
+            direction, way = met
+            change.net += direction
+        change.gap_s = time_s - start
+        change.time_s = start + way * change.gap_s
+        at, to = self._sides.point(bodies.place[slot], line), self._sides.point(place, line)
+        change.point = (at[0] + way * (to[0] - at[0]), at[1] + way * (to[1] - at[1]))
+        self._since[slot, line], self._depth[slot, line] = change.time_s, 0.0
+        if change.home == now:
+            del self._open[key]  # back home before it counted: as if it had never left
+            self._since[slot, line], self._depth[slot, line] = change.home_since, change.home_depth
+
+    def _home(self, slot: int, line: int, side: int, held_s: float, depth: float) -> int:
+        settled = int(self._settled[slot, line])
+        if settled:
+            return settled
+        settings = self._settings
+        return side if held_s >= settings.hold_s or depth >= settings.first_clear else 0
+
+    def _decide(self, time_s: float) -> list[Event]:
+        events: list[Event] = []
+        for (slot, line), change in list(self._open.items()):
+            held_s = float(self._bodies.time[slot]) - float(self._since[slot, line])
+            reason = kept(self._settings, change, held_s, float(self._depth[slot, line]))
+            if reason is not None:
+                events += self._settle(slot, line, change, reason)
+        return events
+
+    def _settle(self, slot: int, line: int, change: Open, reason: str) -> list[Event]:
+        del self._open[slot, line]
+        side = 1 if self._signed[slot, line] > 0 else -1
+        self._settled[slot, line] = side
+        if change.home != -side or change.net * side <= 0:
+            return []
+        if change.time_s - self._counted[slot, line] < self._settings.reentry_s:
+            return []
+        self._counted[slot, line] = change.time_s
+        return self._issue(slot, line, side, change, reason)
+
+    def _issue(self, slot: int, line: int, side: int, change: Open, reason: str) -> list[Event]:
+        label = self._label(slot)
+        wanted = self._lines[line].labels
+        if wanted is not None and label not in wanted:
+            return []
+        if change.gap_s > max(0.3, 1.9 * self._interval_s):
+            reason += f", crossed while not seen for {change.gap_s:.2f} s"
+        event = Crossing(
+            camera_id=self._camera_id,
+            time_s=change.time_s,
+            time=self._clock(change.time_s),
+            track_id=int(self._bodies.track_id[slot]),
+            label=label,
+            confidence=float(min(1.0, max(0.0, self._bodies.confidence[slot]))),
+            reason=reason,
+            point=change.point,
+            line=self._lines[line].name,
+            direction="in" if side > 0 else "out",
+        )
+        if self._bodies.confirmed[slot]:
+            return [event]
+        self._unconfirmed.setdefault(slot, []).append(event)
+        return []
+
+    def _release(self) -> list[Event]:
+        events: list[Event] = []
+        for slot in [s for s in self._unconfirmed if self._bodies.confirmed[s]]:
+            events += self._unconfirmed.pop(slot)
+        return events
+
+    def _label(self, slot: int) -> str:
+        number = int(self._bodies.class_id[slot])
+        return self._labels[number] if 0 <= number < len(self._labels) else str(number)
+
+    def _clock(self, time_s: float) -> datetime | None:
+        if self._start_time is None:
+            return None
+        return (self._start_time + timedelta(seconds=time_s)).astimezone(UTC)
+
+    def _end(self, before: float) -> list[Event]:
+        """Decides what is open about the tracks last seen before that time."""
+        ended = (self._bodies.seen < before) & ~self._ended & np.isfinite(self._bodies.seen)
+        if not ended.any():
+            return []
+        self._ended |= ended
+        events: list[Event] = []
+        for (slot, line), change in list(self._open.items()):
+            if ended[slot]:
+                held_s = float(self._bodies.time[slot]) - float(self._since[slot, line])
+                reason = kept_at_end(self._settings, change, held_s, float(self._depth[slot, line]))
+                if reason is not None:
+                    events += self._settle(slot, line, change, reason)
+        return events
+
+    def _forget(self, time_s: float) -> None:
+        gone = np.flatnonzero(self._bodies.seen < time_s - self._body_settings.memory_s)
+        if not len(gone):
+            return
+        self._bodies.let_go(gone)
+        forgotten = set(gone.tolist())
+        self._open = {key: change for key, change in self._open.items() if key[0] not in forgotten}
+        for slot in forgotten & self._unconfirmed.keys():
+            del self._unconfirmed[slot]
