@@ -16,10 +16,10 @@ _LATE = (av.error.ExitError, TimeoutError)
 
 def file_fault(path: Path, error: Exception) -> SourceError:
     """What to tell the user whose file could not be opened."""
-    if isinstance(error, (FileNotFoundError, NotADirectoryError)):
-        return SourceNotFound(f"{path} is not there: check the spelling, or give the full path")
     if isinstance(error, PermissionError):
         return SourceError(f"{path} may not be read by this user: change its permissions (chmod +r)")
+    if not _is_there(path):
+        return SourceNotFound(f"{path} is not there: check the spelling, or give the full path")
     if path.stat().st_size == 0:
         return SourceError(f"{path} is empty: the recording or the copy of it failed, fetch it again")
     if lacks_index(path):
@@ -79,6 +79,13 @@ def lacks_index(path: Path) -> bool:
                 break
             at += size
     return kinds[:1] == [b"ftyp"] and b"moov" not in kinds
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # a name that no file can have
+        return False
 
 
 def _reason(error: Exception) -> str:

@@ -62,7 +62,12 @@ def source_for(
 def _is_pictures(path: Path) -> bool:
     from camcount.video.pictures import SUFFIXES
 
-    return path.is_dir() or path.suffix.lower() in SUFFIXES
+    if path.suffix.lower() in SUFFIXES:
+        return True
+    try:
+        return path.is_dir()
+    except OSError:  # whatever it is, it may not be looked at: opening it says why
+        return False
 
 
 def _file(path: Path, camera_id: str, start_time: datetime | None) -> Source:

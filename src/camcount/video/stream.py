@@ -31,6 +31,8 @@ _RETRIES = 50
 """Damaged packets in a row after which a file counts as ended."""
 _WITHOUT_PICTURE = 3
 """Time-outs that a camera may send without a whole picture: some let 20 s pass between key frames."""
+_DRAWN_TEXT = ("ansi", "bintext", "xbin", "idf")
+"""Codecs with which FFmpeg would draw a text file as if on a terminal."""
 _UNSTAMPED = ("mpjpeg", "mjpeg")
 
 
@@ -267,6 +269,8 @@ def _picture_stream(container: InputContainer, shown: str) -> VideoStream:
     if not isinstance(best, VideoStream) or best.disposition & Disposition.attached_pic:
         audio = " (only sound)" if container.streams.audio else ""
         raise SourceError(f"{shown} holds no video{audio}: give a file or an address with pictures in it")
+    if best.codec_context is not None and best.codec_context.name in _DRAWN_TEXT:
+        raise SourceError(f"{shown} is a text and no video: give a file or an address with pictures in it")
     if best.codec_context is None:
         raise SourceError(f"{shown} holds video in a format that cannot be decoded here: convert it to H.264")
     return best
