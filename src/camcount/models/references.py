@@ -114,4 +114,4 @@ def did_you_mean(wanted: str, known: Iterable[str]) -> str:
         return f"did you mean {' or '.join(near)}?"
     if not names:
         return "there are none yet"
-    return f"there are {', '.join(names[:8])}{' …' if len(names) > 8 else ''}"
+    return f"there {'is' if len(names) == 1 else 'are'} {', '.join(names[:8])}{' …' if len(names) > 8 else ''}"
