@@ -90,7 +90,7 @@ def decrypt(stored: bytes, key: bytes, where: bytes) -> bytes:
     """
     from cryptography.exceptions import InvalidTag
 
-    name = where.decode().partition("\n")[2]
+    name = where.decode(errors="replace").partition("\n")[2]
     if not stored.startswith(_MARK):
         raise ModelLoadFailed(f"{name} is listed as encrypted and is not: get the package again")
     nonce, sealed = stored[len(_MARK) : len(_MARK) + _NONCE], stored[len(_MARK) + _NONCE :]

@@ -183,3 +183,20 @@ def pack(folder: str | Path, path: str | Path) -> Path:
         names.append(SIGNATURE)
     archive.write(package.root, names, Path(path))
     return Path(path)
+
+
+def encrypted(package: Package, key: bytes) -> Package:
+    """Encrypts the files that the engine loads, in the package's own folder, and seals it again.
+
+    Raises:
+        UsageError: a file is too large, or the library is missing.
+    """
+    manifest = package.manifest
+    done = set(manifest.encryption.files if manifest.encryption else ())
+    plain = {*manifest.sizes.values(), *((manifest.plain.artifact,) if manifest.plain else ())} - done
+    if not plain:
+        return package
+    for name in sorted(plain):
+        path = package.root / name
+        path.write_bytes(encryption.encrypt(path.read_bytes(), key, encryption.place(manifest.name, name)))
+    return seal(package.root, manifest.changed(encryption={"files": sorted(done | plain)}))
