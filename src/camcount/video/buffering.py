@@ -14,7 +14,7 @@ from camcount.protocols import Source, SourceInfo
 
 Policy = Literal["block", "drop-oldest"]
 
-_JOIN_S = 2.0
+_JOIN_S = 1.0
 
 
 class ReadAhead:
