@@ -31,7 +31,7 @@ class OnnxEngine:
     """One ONNX Runtime session.
 
     Args:
-        path: the ``.onnx`` file.
+        path: the ``.onnx`` file, or its bytes, for a model that may lie on no disk in the clear.
         threads: threads inside one `run`. One thread per call and several calls at once give more pictures per
             second than several threads per call; more threads shorten a single call.
         providers: names of ONNX Runtime execution providers in order of preference, long
@@ -48,10 +48,11 @@ class OnnxEngine:
 
     concurrency = 0
 
-    def __init__(self, path: str | Path, *, threads: int = 1, providers: Sequence[str] | None = None) -> None:
-        self.path = Path(path)
+    def __init__(self, path: str | Path | bytes, *, threads: int = 1, providers: Sequence[str] | None = None) -> None:
+        self.path = Path("model in memory") if isinstance(path, bytes) else Path(path)
         wanted = _provider_names(providers)
-        self._session = _open_session(self.path, threads, wanted)
+        source = path if isinstance(path, bytes) else _existing(self.path)
+        self._session = _open_session(source, self.path, threads, wanted)
         refused = [name for name in wanted if name not in self._session.get_providers()]
         if refused:
             raise ModelLoadFailed(
@@ -90,11 +91,15 @@ def _short(provider: str) -> str:
     return provider.lower().removesuffix("executionprovider")
 
 
-def _open_session(path: Path, threads: int, providers: list[str]) -> ort.InferenceSession:
+def _existing(path: Path) -> str:
     if not path.exists():
         raise ModelNotFound(f"no model file {path}: check the path")
     if not path.is_file():
         raise ModelLoadFailed(f"{path} is a folder: name the .onnx file in it")
+    return str(path)
+
+
+def _open_session(source: str | bytes, path: Path, threads: int, providers: list[str]) -> ort.InferenceSession:
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -104,7 +109,7 @@ def _open_session(path: Path, threads: int, providers: list[str]) -> ort.Inferen
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 4  # what goes wrong is raised, not printed
     try:
-        return ort.InferenceSession(str(path), options, providers=providers)
+        return ort.InferenceSession(source, options, providers=providers)
     except Exception as error:  # the runtime's own exceptions share no class but this one
         raise ModelLoadFailed(
             f"{path} cannot be loaded as an ONNX model ({_one_line(error)}): "
