@@ -1,0 +1,1 @@
+"""How right it is: detections, tracks and counts against truth files."""
