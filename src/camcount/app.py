@@ -1,0 +1,339 @@
+"""The only wiring: settings to running objects."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+from camcount.counting.first_look import FirstLook
+from camcount.counting.intervals import Intervals, parse_duration
+from camcount.counting.paths import HeatMap, SpeedMeter
+from camcount.counting.scene import SceneCounter
+from camcount.counting.totals import Totals
+from camcount.errors import UsageError
+from camcount.events import Event
+from camcount.geometry import Line, Zone
+from camcount.pipeline import Pipeline
+from camcount.protocols import Counter, Detector, Sink, Source, SourceInfo, Step, Tracker
+from camcount.settings import ModelSettings, Settings
+from camcount.video.buffering import ReadAhead
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outputs:
+    """Which files a counting run leaves; ``None`` for none."""
+
+    annotate: Path | None = None
+    events: Path | None = None
+    tracks: Path | None = None
+    heatmap: Path | None = None
+
+    def paths(self) -> list[str]:
+        """The files that are written."""
+        return [str(p) for p in (self.annotate, self.events, self.tracks, self.heatmap) if p is not None]
+
+
+def cores() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def camera_name(uri: str) -> str:
+    """What a source is called in events unless the user says: a file's stem, a camera's host."""
+    parts = urlsplit(uri)
+    if parts.scheme in ("rtsp", "rtsps", "http", "https"):
+        return f"{parts.hostname}{parts.path}".rstrip("/")
+    if parts.scheme in ("demo", "usb"):
+        return f"{parts.scheme}-{parts.path}"
+    return Path(uri).stem
+
+
+def open_source(settings: Settings) -> tuple[ReadAhead, SourceInfo]:
+    """The source of a run, opened and decoding ahead.
+
+    Raises:
+        SourceError: nothing can be read from it.
+    """
+    source: Source
+    if settings.detections is not None:
+        from camcount.tracking.mot_rows import last_frame
+        from camcount.tracking.motchallenge import GivenFrames
+
+        width, height = settings.size or (0, 0)
+        frames = last_frame(settings.detections)
+        source = GivenFrames(frames, settings.fps or 0.0, width, height, uri=str(settings.detections))
+    else:
+        from camcount.video.open import source_for
+
+        source = source_for(
+            settings.source or "",
+            camera_id=settings.camera or camera_name(settings.source or ""),
+            fps=settings.fps,
+            timeout_s=settings.timeout_s,
+            transport=settings.transport,
+            start_time=settings.start_time,
+        )
+    ahead = ReadAhead(source)
+    return ahead, ahead.open()
+
+
+def open_detector(settings: ModelSettings, labels: Sequence[str] | None = None) -> Detector:
+    """The detector that the settings name.
+
+    Raises:
+        ModelError: it cannot be loaded.
+        UsageError: a label or an option does not fit it.
+    """
+    from camcount.detection.load import detector_for
+
+    return detector_for(
+        settings.model,
+        decoder=settings.decoder,
+        labels=labels,
+        confidence=settings.confidence,
+        label_map=settings.label_map,
+        class_names=settings.class_names,
+        input_size=settings.input_size,
+        nms_iou=settings.nms_iou,
+        providers=settings.providers,
+    )
+
+
+def check_shapes(lines: Sequence[Line], zones: Sequence[Zone], width: int, height: int) -> None:
+    """Refuses a line or a zone that cannot count in a picture of this size.
+
+    Raises:
+        GeometryError: which one, and why.
+    """
+    for line in lines:
+        line.at(width, height)
+    for zone in zones:
+        zone.at(width, height)
+
+
+class CountingRun:
+    """One source counted once: opened and checked when constructed, counted by `steps`, told by `result`.
+
+    Raises:
+        CamcountError: the source, the model, a line or an output file cannot be used; nothing is left open.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        outputs: Outputs | None = None,
+        *,
+        tracker: Tracker | None = None,
+        sinks: Sequence[Sink] = (),
+        propose: bool = True,
+    ) -> None:
+        self._settings = settings
+        self._outputs = outputs or Outputs()
+        self._tracker = tracker
+        self._extra_sinks = sinks
+        self._propose = propose
+        self._open = ExitStack()
+        self.lines: list[Line] = [s.named(n) for n, s in settings.lines.items()]
+        self.zones: list[Zone] = [s.named(n) for n, s in settings.zones.items()]
+        self.proposed: Line | None = None
+        self.frames = 0
+        self.duration_s = 0.0
+        self.warnings: list[str] = []
+        self._limit_s = parse_duration(settings.duration) if settings.duration else None
+        every_s = parse_duration(settings.every) if settings.every else None
+        with self._open:
+            self._source, self.info = open_source(settings)
+            self._open.callback(self._source.close)
+            check_shapes(self.lines, self.zones, self.info.width, self.info.height)
+            self.totals = Totals(self.lines, self.zones)
+            self._detector = self._make_detector()
+            self._open.callback(self._detector.close)
+            self._heat = HeatMap(self.info.width, self.info.height) if self._outputs.heatmap else None
+            self._speed = SpeedMeter(metres_per_pixel=self._metres_per_pixel(), anchor=settings.anchor)
+            self._intervals = (
+                Intervals(every_s, self.lines, start_time=self.info.start_time) if every_s is not None else None
+            )
+            self._pipeline = self._make_pipeline()
+            self._open = self._open.pop_all()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        self._open.close()
+
+    @property
+    def length_s(self) -> float | None:
+        """How much video there is to count, if the source says."""
+        known = [s for s in (self.info.duration_s, self._limit_s) if s is not None]
+        return min(known, default=None)
+
+    @property
+    def tracks(self) -> int:
+        """How many objects were followed so far."""
+        return self._speed.tracks
+
+    @property
+    def written(self) -> list[str]:
+        """The files that the run leaves."""
+        return self._outputs.paths()
+
+    def steps(self) -> Generator[Step, None, None]:
+        """Counts frame after frame; the totals are true after each step, and complete at the end."""
+        first: float | None = None
+        steps = self._pipeline.steps()
+        try:
+            for step in steps:
+                first = step.frame.time_s if first is None else first
+                self._note(step, first)
+                yield step
+                if self._limit_s is not None and step.frame.time_s - first >= self._limit_s:
+                    break
+        finally:
+            steps.close()  # what was still open is decided now
+            self._add(self._pipeline.events)
+            self._finish()
+
+    def headline(self) -> str:
+        """The running counts in a few words."""
+        lines = self.totals.as_dict()["lines"]
+        return " · ".join(f"{name} in {line['in']} out {line['out']}" for name, line in lines.items())
+
+    def result(self) -> dict[str, Any]:
+        """What was counted, ready for JSON."""
+        result: dict[str, Any] = {
+            "source": self.info.uri,
+            "frames": self.frames,
+            "duration_s": round(self.duration_s, 3),
+            **self.totals.as_dict(),
+        }
+        if self.proposed is not None:
+            points = [[round(v, 3) for v in point] for point in self.proposed.points]
+            result["proposed_line"] = {"name": self.proposed.name, "points": points}
+        speeds = self._speed.as_dict()
+        if speeds:
+            result["speed"] = speeds
+        if self._intervals is not None:
+            result["intervals"] = [interval.as_dict() for interval in self._intervals.all()]
+        result["dropped_frames"] = self._source.dropped
+        result["warnings"] = self.warnings
+        return result
+
+    def _note(self, step: Step, first: float) -> None:
+        self.frames += 1
+        period = 1 / self.info.fps if self.info.fps else 0.0
+        self.duration_s = step.frame.time_s - first + period
+        self._speed.update(step.tracks, step.frame.time_s)
+        if self._heat is not None:
+            self._heat.update(step.tracks, step.frame.time_s)
+        if self._intervals is not None:
+            self._intervals.frame(step.frame.time_s)
+        self._add(step.events)
+
+    def _add(self, events: Sequence[Event]) -> None:
+        for event in events:
+            self.totals.add(event)
+            if self._intervals is not None:
+                self._intervals.add(event)
+
+    def _finish(self) -> None:
+        self.warnings += [w for w in self._source.warnings if w not in self.warnings]
+        if self.proposed is not None:
+            self.warnings.append(
+                f"no --line was given: counted at a proposed one, --line {line_text(self.proposed)!r}"
+            )
+        if self._heat is not None and self._outputs.heatmap is not None:
+            from camcount.video.writer import save_picture
+
+            save_picture(self._outputs.heatmap, self._heat.picture())
+
+    def _make_detector(self) -> Detector:
+        settings = self._settings
+        if settings.detections is None:
+            return open_detector(settings, settings.labels)
+        from camcount.tracking.motchallenge import GivenDetections
+
+        if settings.labels is not None and settings.detections_label not in settings.labels:
+            raise UsageError(
+                f"--labels {','.join(settings.labels)} leaves nothing of --detections, which are all "
+                f"{settings.detections_label!r}: --detections-label says what they are"
+            )
+        return GivenDetections(settings.detections, label=settings.detections_label)
+
+    def _make_pipeline(self) -> Pipeline:
+        from camcount.tracking.select import tracker_for
+
+        tracker = self._tracker or tracker_for(self._settings.tracker)
+        counter = self._counter()
+        sinks = [*self._extra_sinks, *self._sinks()]
+        return Pipeline(self._source, self._detector, tracker, counter, sinks, self._settings.threads or cores())
+
+    def _counter(self) -> Counter:
+        if self.lines or self.zones or not self._propose:
+            return self._scene(self.lines)
+        return FirstLook(
+            lambda line: self._scene([line]), self.info.width, self.info.height, decided=self._line_decided
+        )
+
+    def _scene(self, lines: Sequence[Line]) -> SceneCounter:
+        settings = self._settings
+        return SceneCounter(
+            lines,
+            self.zones,
+            self.info.width,
+            self.info.height,
+            anchor=settings.anchor,
+            camera_id=settings.camera or camera_name(self.info.uri),
+            start_time=self.info.start_time,
+        )
+
+    def _line_decided(self, line: Line) -> None:
+        self.proposed = line
+        self.lines.append(line)  # the overlay and the intervals look at this very list
+        self.totals.add_line(line)
+
+    def _sinks(self) -> list[Sink]:
+        sinks: list[Sink] = []
+        if self._outputs.events is not None:
+            from camcount.outputs import events_file
+
+            sinks.append(events_file(self._outputs.events))
+        if self._outputs.tracks is not None:
+            from camcount.tracking.motchallenge import TracksFile
+
+            sinks.append(TracksFile(self._outputs.tracks))
+        if self._outputs.annotate is not None:
+            sinks.append(self._annotated(self._outputs.annotate))
+        return sinks
+
+    def _annotated(self, path: Path) -> Sink:
+        if self._settings.detections is not None:
+            raise UsageError("--annotate needs a video: --detections come without pictures")
+        from camcount.video.overlay import Overlay
+        from camcount.video.writer import AnnotatedVideo
+
+        overlay = Overlay(self.lines, self.zones, self.info.width, self.info.height, anchor=self._settings.anchor)
+        return AnnotatedVideo(path, overlay, self.info.fps or 25.0)
+
+    def _metres_per_pixel(self) -> float | None:
+        if not self._settings.scale:
+            return None
+        name, metres = next(iter(self._settings.scale.items()))
+        line = next((line for line in self.lines if line.name == name), None)
+        if line is None or metres <= 0:
+            raise UsageError(f"--scale {name}={metres:g} must name a --line and its real length in metres")
+        a, b = line.at(self.info.width, self.info.height)[[0, -1]]
+        return metres / float(((b - a) ** 2).sum() ** 0.5)
+
+
+def line_text(line: Line) -> str:
+    """The line as ``--line`` takes it."""
+    return f"{line.name}=" + ",".join(f"{v:.3g}" for point in line.points for v in point)

@@ -1,0 +1,45 @@
+"""``camcount demo``: the built-in street, counted live beside its own truth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from camcount.commands import console
+from camcount.commands.console import JsonOption, ModelOption
+
+
+def demo(
+    seed: Annotated[int, typer.Option(help="Another seed, another street life.")] = 1,
+    seconds: Annotated[float, typer.Option(min=5, help="How long.")] = 60.0,
+    annotate: Annotated[Path | None, typer.Option(help="Write the video with everything drawn on it.")] = None,
+    model: ModelOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Count a synthetic street that knows its own true crossings, and print both side by side."""
+    from camcount.app import CountingRun, Outputs
+    from camcount.commands.count import watch
+    from camcount.settings import load
+    from camcount.video.synthetic import StreetScene
+
+    street = StreetScene(seed=seed, seconds=seconds)
+    lines = {line.name: {"points": line.points, "anchor": line.anchor} for line in street.lines}
+    settings = load(None, {"source": f"demo:street?seed={seed}&seconds={seconds:g}", "model": model, "lines": lines})
+    with CountingRun(settings, Outputs(annotate=annotate)) as run:
+        with console.progress(json) as bar:
+            watch(run, bar)
+        counted = run.result()["lines"]
+    true = {name: {"in": 0, "out": 0} for name in counted}
+    for crossing in street.truth():
+        true[crossing.line][crossing.direction] += 1
+    totals = [sum(line["in"] + line["out"] for line in side.values()) for side in (counted, true)]
+    console.warn(run.warnings)
+    if json:
+        lines_out = {n: {"counted": {k: counted[n][k] for k in ("in", "out")}, "true": true[n]} for n in counted}
+        console.print_json({"lines": lines_out, "counted": totals[0], "true": totals[1]})
+        return
+    from camcount.commands.tables import print_demo
+
+    print_demo(counted, true, run.written)

@@ -1,0 +1,137 @@
+"""Results as tables for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+
+def print_result(result: Mapping[str, Any], took_s: float, written: Sequence[str] = ()) -> None:
+    """The counts of one run on standard output."""
+    console = Console(highlight=False)
+    console.print(
+        f"\n[bold]{result['source']}[/bold]: {result['frames']} frames, {result['duration_s']:.1f} s of video, "
+        f"counted in {took_s:.1f} s ({result['frames'] / max(took_s, 1e-9):.0f} frames/s)"
+    )
+    if result["lines"]:
+        console.print(_lines(result["lines"]))
+    if result["zones"]:
+        console.print(_zones(result["zones"]))
+    if result.get("flows"):
+        console.print(_flows(result["flows"]))
+    if result.get("speed"):
+        console.print(_speeds(result["speed"]))
+    if result.get("intervals"):
+        console.print(_intervals(result["intervals"]))
+    if result.get("dropped_frames"):
+        console.print(f"{result['dropped_frames']} frames were dropped to keep up with the camera")
+    for path in written:
+        console.print(f"wrote {path}")
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold")
+    table.add_column(columns[0])
+    for column in columns[1:]:
+        table.add_column(column, justify="right")
+    return table
+
+
+def _lines(lines: Mapping[str, Any]) -> Table:
+    table = _table("Lines", "line", "in", "out", "total")
+    for name, line in lines.items():
+        table.add_row(name, str(line["in"]), str(line["out"]), str(line["in"] + line["out"]), style="bold")
+        for label, by in sorted(line["by_label"].items()):
+            table.add_row(f"  {label}", str(by["in"]), str(by["out"]), str(by["in"] + by["out"]))
+    return table
+
+
+def _zones(zones: Mapping[str, Any]) -> Table:
+    table = _table("Zones", "zone", "entries", "exits", "inside now", "median dwell", "longest dwell")
+    for name, zone in zones.items():
+        dwell = zone["dwell_s"]
+        seconds = [f"{dwell[k]:.1f} s" if dwell.get(k) is not None else "–" for k in ("median", "max")]
+        table.add_row(name, str(zone["entries"]), str(zone["exits"]), str(zone["occupancy"]), *seconds)
+    return table
+
+
+def _flows(flows: Sequence[Mapping[str, Any]]) -> Table:
+    table = _table("Flows", "from", "to", "count")
+    for flow in flows:
+        table.add_row(flow["from"], flow["to"], str(flow["count"]))
+    return table
+
+
+def _speeds(speeds: Mapping[str, Any]) -> Table:
+    unit = next(iter(speeds.values()))["unit"]
+    table = _table("Speed", "label", f"median {unit}", f"85 % below {unit}", "tracks")
+    for label, speed in speeds.items():
+        table.add_row(label, f"{speed['median']:.1f}", f"{speed['p85']:.1f}", str(speed["tracks"]))
+    return table
+
+
+def _intervals(intervals: Sequence[Mapping[str, Any]]) -> Table:
+    table = _table("Intervals", "from", "line", "in", "out", "seen")
+    for row in intervals:
+        table.add_row(str(row["start"]), row["line"], str(row["in"]), str(row["out"]), f"{row['coverage']:.0%}")
+    return table
+
+
+def print_counting_score(score: Mapping[str, Any]) -> None:
+    """Counted beside true, line by line, and overall."""
+    table = _table("Counting", "line", "counted in/out", "true in/out", "precision", "recall", "F1")
+    for name, line in score["lines"].items():
+        table.add_row(name, _both(line["counted"]), _both(line["true"]), *_ratios(line))
+    table.add_section()
+    table.add_row("overall", "", "", *_ratios(score["overall"]), style="bold")
+    console = Console(highlight=False)
+    console.print(table)
+    error = score["overall"]["weighted_error"]
+    console.print(f"weighted error {error:.1%}" if error is not None else "weighted error: nothing to count")
+
+
+def _both(counts: Mapping[str, int]) -> str:
+    return f"{counts['in']} / {counts['out']}"
+
+
+def _ratios(score: Mapping[str, Any]) -> list[str]:
+    return ["–" if score[k] is None else f"{score[k]:.3f}" for k in ("precision", "recall", "f1")]
+
+
+def print_figures(title: str, figures: Mapping[str, Any]) -> None:
+    """Name and number, a row each; nested mappings as rows of their own."""
+    table = _table(title, "measure", "value")
+    for name, value in _walk(figures):
+        table.add_row(name, f"{value:.4f}" if isinstance(value, float) else str(value))
+    Console(highlight=False).print(table)
+
+
+def _walk(figures: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    rows: list[tuple[str, Any]] = []
+    for name, value in figures.items():
+        if isinstance(value, Mapping):
+            rows += _walk(value, f"{prefix}{name} ")
+        else:
+            rows.append((prefix + name, value))
+    return rows
+
+
+def print_demo(counted: Mapping[str, Any], true: Mapping[str, Any], written: Sequence[str]) -> None:
+    """The demo street's counts beside its truth."""
+    table = _table("Demo street", "line", "direction", "counted", "true")
+    sums = [0, 0]
+    for name in counted:
+        for direction in ("in", "out"):
+            table.add_row(name, direction, str(counted[name][direction]), str(true[name][direction]))
+            sums[0] += counted[name][direction]
+            sums[1] += true[name][direction]
+    table.add_section()
+    table.add_row("all", "", str(sums[0]), str(sums[1]), style="bold")
+    console = Console(highlight=False)
+    console.print(table)
+    console.print(f"counted {sums[0]} of {sums[1]} true crossings ({sums[0] / max(sums[1], 1):.0%})")
+    for path in written:
+        console.print(f"wrote {path}")

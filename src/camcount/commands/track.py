@@ -1,0 +1,66 @@
+"""``camcount track``: detections or a video in, tracks out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from camcount.commands import console
+from camcount.commands.console import (
+    ConfidenceOption,
+    DecoderOption,
+    DetectionsOption,
+    FpsOption,
+    JsonOption,
+    LabelsOption,
+    ModelOption,
+    SizeOption,
+    SourceArgument,
+    TrackerOption,
+)
+
+
+def track(
+    source: SourceArgument = None,
+    out: Annotated[Path, typer.Option(help="Where to write the tracks (MOTChallenge format).")] = Path("tracks.txt"),
+    detections: DetectionsOption = None,
+    fps: FpsOption = None,
+    size: SizeOption = None,
+    model: ModelOption = None,
+    decoder: DecoderOption = None,
+    labels: LabelsOption = None,
+    confidence: ConfidenceOption = None,
+    tracker: TrackerOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Follow objects from frame to frame and write their tracks.
+
+    camcount track --detections det.txt --fps 25 --size 640x480 --out tracks.txt
+    """
+    from camcount.app import CountingRun, Outputs
+    from camcount.commands.count import watch
+    from camcount.settings import load
+
+    flags = {
+        "source": source,
+        "detections": detections,
+        "fps": fps,
+        "size": size,
+        "model": model,
+        "decoder": decoder,
+        "labels": labels,
+        "confidence": confidence,
+        "tracker": tracker,
+    }
+    with CountingRun(load(None, flags), Outputs(tracks=out), propose=False) as run, console.progress(json) as bar:
+        watch(run, bar)
+    console.warn(run.warnings)
+    summary = {"source": run.info.uri, "frames": run.frames, "tracks": run.tracks, "out": str(out)}
+    if json:
+        console.print_json(summary)
+    else:
+        from camcount.commands.tables import print_figures
+
+        print_figures("Tracks", summary)
