@@ -165,7 +165,7 @@ def test_versions_sort_as_semver_says() -> None:
         ({"labels": {0: "person", 2: "car"}}, "labels: class numbers run from 0 without gaps: 1 is missing"),
         ({"labels": {0: " "}}, "class 0 has an empty label"),
         ({"labels": {}}, "labels: "),
-        ({"artifact": "../model.onnx"}, "artifact: '../model.onnx' does not stay inside the package"),
+        ({"artifact": "../model.onnx"}, "'../model.onnx' does not stay inside the package"),
         ({"artifact": "/etc/passwd"}, "does not stay inside"),
         ({"artifact": "a\\b.onnx"}, "does not stay inside"),
         ({"artifact": "C:model.onnx"}, "does not stay inside"),
@@ -240,6 +240,14 @@ def test_a_change_is_checked_like_a_new_manifest() -> None:
     assert manifest.reference == "person-detector:1.0.0"
     with pytest.raises(ModelVersionMismatch):
         manifest.changed(version="2")
+
+
+def test_a_remote_model_is_named_by_its_address() -> None:
+    """Only there: any other engine loads a file of the package."""
+    address = "http://127.0.0.1:8000/v2/models/person"
+    assert manifest_of(values(engine="remote", artifact=address), "given").artifact == address
+    with pytest.raises(ModelLoadFailed, match="does not stay inside"):
+        manifest_of(values(artifact=address), "given")
 
 
 def test_a_model_that_does_not_detect_gives_no_spec() -> None:

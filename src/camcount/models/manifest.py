@@ -175,8 +175,8 @@ class Manifest(_Part):
     task: Literal["detection", "embedding"] = "detection"
     engine: Annotated[str, Field(min_length=1)] = "onnx"
     engine_options: dict[str, JsonValue] = {}
-    artifact: FileName
-    """The file the engine loads."""
+    artifact: Annotated[str, Field(min_length=1, max_length=2000)]
+    """The file or folder that the engine loads; an address where the engine is ``remote``."""
     safe: bool = True
     """Promises that loading runs no code from the package: no pickles, no Python file as the artifact."""
     input: Input
@@ -215,6 +215,8 @@ class Manifest(_Part):
     def _consistent(self) -> Self:
         if strays := set(self.thresholds.labels) - set(self.labels.values()):
             raise ValueError(f"a threshold is given for {min(strays)!r}, which is not among the labels")
+        if self.engine != "remote":
+            inside(self.artifact)
         if self.safe and self.artifact.endswith(".py"):
             raise ValueError(
                 f"{self.artifact} is code that loading would run: say safe: false, or use another engine"
@@ -266,8 +268,6 @@ class Manifest(_Part):
 
 
 _PICTURE = ("fit", "colour", "layout", "pad", "scale", "mean", "std")
-"""Fields that a manifest's input and a `ModelSpec` have in common."""
-
 
 _ALWAYS = ("name", "version", "task", "engine", "artifact", "safe")
 """Fields that a written manifest shows even where they have their default."""

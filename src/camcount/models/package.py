@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import tempfile
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Self
 
 from camcount.errors import ModelLoadFailed, ModelNotFound
@@ -45,8 +45,8 @@ class Package:
         parts = {**self.manifest.files, MANIFEST: sha256(self.root / MANIFEST)}
         return hashlib.sha256("".join(f"{name}\n{parts[name]}\n" for name in sorted(parts)).encode()).hexdigest()
 
-    def content(self, name: str | None = None) -> Path | bytes:
-        """What an engine is given: the file's path, or its plain bytes where it lies encrypted on the disk.
+    def content(self, name: str | None = None) -> Path | bytes | str:
+        """What an engine is given: a path, the plain bytes of a file that lies encrypted on the disk, or an address.
 
         Args:
             name: one of the package's files; the main artifact unless told otherwise.
@@ -55,8 +55,10 @@ class Package:
             ModelLoadFailed: there is no such file, no key, or not the right one.
         """
         name = name or self.manifest.artifact
+        if self.manifest.engine == "remote":
+            return name
         path = self.root / name
-        if not path.is_file():
+        if not path.exists():
             raise ModelLoadFailed(f"{self.manifest.reference} has no file {name}: the package is not complete")
         sealed = self.manifest.encryption
         if sealed is None or name not in sealed.files:
@@ -128,7 +130,8 @@ def _unpack(path: Path, max_bytes: int) -> Package:
 
 def _verify(root: Path, manifest: Manifest) -> None:
     present = set(listing(root))
-    needed = {*manifest.files, *manifest.sizes.values()}
+    folders = {parent.as_posix() for name in present for parent in PurePosixPath(name).parents}
+    needed = {*manifest.files, *(set(manifest.sizes.values()) - folders if manifest.engine != "remote" else ())}
     if missing := sorted(needed - present):
         raise ModelLoadFailed(f"{root}: {missing[0]} is named in {MANIFEST} and is not there: get the package again")
     if strays := sorted(present - set(manifest.files)):
