@@ -261,8 +261,9 @@ def test_a_web_server_without_the_video(tmp_path: Path, path: str, said: str) ->
     [
         (lambda: source_for("rtsp://gate/1", transport="carrier pigeon"), "choose tcp or udp"),
         (lambda: source_for("rtsp://gate/1", timeout_s=0), "seconds above 0"),
+        (lambda: source_for("usb:front"), "as in usb:0"),
         (lambda: source_for("video.mp4", fps=0), "above 0"),
-        (lambda: source_for("folder", fps=-1), "above 0"),
+        (lambda: source_for(str(Path(__file__).parent), fps=-1), "above 0"),
     ],
 )
 def test_options_that_cannot_be(given: Callable[[], object], said: str) -> None:

@@ -130,7 +130,7 @@ def test_a_slow_reader_stays_close_to_a_live_camera(camera: Camera) -> None:
         assert frame.wall_time is not None
         frames.append(frame)
         lag_s = (datetime.now(UTC) - frame.wall_time).total_seconds()
-        assert lag_s < 0.5
+        assert lag_s < 1.0
         time.sleep(4 / 29.97)
     assert source.policy == "drop-oldest"
     assert source.dropped > 20

@@ -82,6 +82,7 @@ class ReadAhead:
             self._frames.clear()
             self._changed.notify_all()
         self._source.close()
+        # bounded: a camera that hangs inside the network code would otherwise hold its reader's Ctrl-C
         thread = self._thread
         if thread is not None and thread is not threading.current_thread():
             thread.join(_JOIN_S)

@@ -58,8 +58,10 @@ class DecodedPicture:
         converter = _converters.of((source.width, source.height, source.format.name, width, height))
         # the conversion writes colour tags into the frame for as long as it runs
         with self._lock:
+            # threads: 0 would be all cores, and those belong to the model
             made = converter.reformat(source, width, height, "bgr24", interpolation=_SCALING, threads=1)
         pixels = made.to_ndarray()
+        # rows may be padded, and a raw picture of the right size comes back as it is
         if made is source or not pixels.flags.c_contiguous:
             return np.array(pixels, np.uint8, order="C")
         return np.asarray(pixels, np.uint8)

@@ -46,7 +46,10 @@ def network_fault(shown: str, timeout_s: float, error: Exception) -> SourceError
         return SourceError(f"{shown} refused the connection: nothing listens there, check address and port")
     if isinstance(error, av.error.InvalidDataError):
         return SourceError(f"{shown} answers, but with no video: check the path and the protocol")
-    return SourceError(f"{shown} gave no video ({_reason(error)}): check address, path and network")
+    remedy = "check address, path and network"
+    if shown.startswith("http"):
+        remedy += "; an MP4 with its index at the end must be fetched first (or written with -movflags +faststart)"
+    return SourceError(f"{shown} gave no video ({_reason(error)}): {remedy}")
 
 
 def device_fault(device: str, error: Exception) -> SourceError:

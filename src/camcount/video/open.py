@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from functools import partial
+from math import inf
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -39,6 +40,8 @@ def source_for(
         raise UsageError(f"{transport!r} is no RTSP transport: choose tcp or udp")
     if timeout_s <= 0:
         raise UsageError(f"a time-out of {timeout_s:g} s never waits: give seconds above 0")
+    if fps is not None and not 0 < fps < inf:
+        raise UsageError(f"{fps:g} frames per second is no rate: give a number above 0")
     if start_time is not None and start_time.tzinfo is None:
         raise UsageError("a start time needs its time zone, as in 2024-05-01T08:00:00+02:00")
     kind = kind_of(uri)
@@ -48,7 +51,7 @@ def source_for(
         if _is_pictures(path):
             from camcount.video.pictures import PictureFolder
 
-            return PictureFolder(path, fps=fps or 1.0, camera_id=name, start_time=start_time)
+            return PictureFolder(path, fps=1.0 if fps is None else fps, camera_id=name, start_time=start_time)
         source = _file(path, name, start_time)
     elif kind == "demo":
         source = _demo(uri, camera_id)
@@ -74,6 +77,7 @@ def _file(path: Path, camera_id: str, start_time: datetime | None) -> Source:
     from camcount.video.faults import file_fault
     from camcount.video.stream import Opening, StreamSource
 
+    # without the scheme, FFmpeg takes what stands before a colon in the name for one
     opening = Opening(location=f"file:{path}", shown=str(path), explain=partial(file_fault, path))
     return StreamSource(opening, camera_id=camera_id, start_time=start_time)
 
@@ -102,6 +106,8 @@ def _usb(number: str, camera_id: str | None, timeout_s: float) -> Source:
     from camcount.video.faults import device_fault
     from camcount.video.stream import Opening, StreamSource
 
+    if not number.isdecimal():
+        raise UsageError(f"usb:{number} names no camera: give a number, as in usb:0")
     device = f"/dev/video{number}"
     opening = Opening(
         location=device,

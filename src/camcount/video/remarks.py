@@ -9,7 +9,6 @@ import av.error
 from camcount.frame import Frame
 from camcount.video.timeline import Timeline
 
-_JUMPS_TOLD = 3
 _GAP_S = 1.0
 _SHORT_S = 0.5
 
@@ -34,6 +33,7 @@ class Remarks:
         last = self._last
         if last is not None:
             gap_s = frame.time_s - last.time_s
+            # a gap is told only beside damage: on its own it is how this video was recorded
             if gap_s > max(_GAP_S, 2 * clock.step_s):
                 self._gaps_s += gap_s
             if (frame.width, frame.height) != (last.width, last.height) and not self._resized:
@@ -42,7 +42,7 @@ class Remarks:
                     f": the picture changes from {last.width}x{last.height} to {frame.width}x{frame.height} "
                     f"at {frame.time_s:.1f} s"
                 )
-        while self._told < min(len(clock.jumps), _JUMPS_TOLD):
+        while self._told < len(clock.jumps):
             before_s, after_s = clock.jumps[self._told]
             self._tell(
                 f": time stamps jump from {before_s:.1f} s to {after_s:.1f} s; counting goes on as without a gap"
@@ -52,8 +52,8 @@ class Remarks:
 
     def end(self, clock: Timeline) -> None:
         """Sums up at the end of a file or a stream."""
-        if len(clock.jumps) > self._told:
-            self._tell(f": time stamps jump {len(clock.jumps)} times in all")
+        if clock.jumped > self._told:
+            self._tell(f": time stamps jump {clock.jumped} times in all")
         if self.damaged:
             lost = f", {self._gaps_s:.1f} s are without pictures" if self._gaps_s else ""
             times = "once" if self.damaged == 1 else f"{self.damaged} times"

@@ -155,6 +155,7 @@ class StreamSource:
         stream = _picture_stream(container, self._opening.shown)
         stream.codec_context.thread_count = self._threads
         live = _is_live(container) if self._opening.live is None else self._opening.live
+        # what these demuxers give as time stamps is a count at 25 frames per second, whatever the camera does
         stamped = not (live and container.format.name in _UNSTAMPED)
         fps = _rate(stream) if stamped else None
         duration_s = None if live else _duration_s(container, stream)
@@ -198,6 +199,7 @@ class StreamSource:
                         return
                     heard = time.monotonic()
                 return
+            # the demuxer's own place in the file has moved on: asked again, it looks for the next packet
             except av.error.InvalidDataError:
                 failures += 1
                 self._remarks.damaged += 1

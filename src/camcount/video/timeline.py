@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+JUMPS_KEPT = 3
 _BACK_S = 2.0
 """A stamp this far back is late (the time stands still for it); further back, the clock was set anew."""
 _AHEAD_S = 60.0
@@ -23,8 +24,9 @@ class Timeline:
     start_s: float | None = None
     duration_s: float | None = None
     last_s: float | None = None
+    jumped: int = 0
     jumps: list[tuple[float, float]] = field(default_factory=list)
-    """Where the stamps jumped: (seconds so far, seconds that the stamp claimed)."""
+    """Where the stamps first jumped: (seconds so far, seconds that the stamp claimed), at most `JUMPS_KEPT`."""
     _arrived_s: float = 0.0
 
     def at(self, stamp_s: float | None, arrived_s: float | None = None) -> float:
@@ -42,7 +44,9 @@ class Timeline:
                 self.start_s = stamp_s - expected
             time_s = stamp_s - self.start_s
             if self._jumped(time_s, arrived_s):
-                self.jumps.append((self.last_s or 0.0, time_s))
+                self.jumped += 1
+                if len(self.jumps) < JUMPS_KEPT:
+                    self.jumps.append((self.last_s or 0.0, time_s))
                 self.start_s += time_s - expected
                 time_s = expected
         self._arrived_s = arrived_s or 0.0
@@ -50,6 +54,7 @@ class Timeline:
         return self.last_s
 
     def _jumped(self, time_s: float, arrived_s: float | None) -> bool:
+        # pictures that come out of order after damage go back by up to a group of pictures; clocks go back further
         gap_s = time_s - (self.last_s or 0.0)
         if gap_s < -_BACK_S:
             return True
