@@ -55,13 +55,29 @@ def best_classes(scores: Array, rows: NDArray[np.intp]) -> tuple[NDArray[np.intp
     return classes, chosen[np.arange(len(rows)), classes]
 
 
+def rows_reaching(scores: Array, threshold: float) -> NDArray[np.intp]:
+    """Places in ``(N,)`` scores that reach the threshold.
+
+    Raises:
+        ValueError: a score is no number, and would be below any threshold without anybody noticing.
+    """
+    # one maximum finds a NaN anywhere, without an array of booleans as large as the scores
+    if scores.size and np.isnan(scores.max()):
+        raise ValueError(
+            "scores that are no numbers (NaN): check its precision and the mean, std and scale it is given"
+        )
+    return np.flatnonzero(scores >= threshold)
+
+
 def rows_above(scores: Array, threshold: float) -> NDArray[np.intp]:
     """Rows of ``(N, C)`` scores in which any class reaches the threshold.
 
     Finding the few scores above it and their rows costs a tenth of taking every row's maximum.
+
+    Raises:
+        ValueError: a score is no number.
     """
-    hits = np.flatnonzero(scores >= threshold)
-    rows: NDArray[np.intp] = hits // scores.shape[1]
+    rows: NDArray[np.intp] = rows_reaching(scores, threshold) // scores.shape[1]
     if len(rows) > 1:
         rows = rows[np.concatenate(([True], rows[1:] != rows[:-1]))]
     return rows

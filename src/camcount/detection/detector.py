@@ -76,7 +76,6 @@ class ModelDetector:
         if len(self._input.shape) == 3:
             tensor = tensor[0]
         outputs = self._engine.run({self._input.name: tensor, **self._others})
-        _require_numbers(outputs)
         if len(frames) == 1:
             return [self._detections(outputs, frames[0], placements[0])]
         return [
@@ -105,10 +104,12 @@ class ModelDetector:
         except (ValueError, IndexError) as error:
             shapes = ", ".join(str(list(output.shape)) for output in outputs)
             raise PostprocessingFailed(
-                f"decoder {self.spec.decoder!r} cannot read outputs of shape {shapes}: {error}"
+                f"decoder {self.spec.decoder!r} cannot use the model's outputs of shape {shapes}: {error}"
             ) from error
         if not np.isfinite(found.boxes).all():
-            raise PostprocessingFailed(f"decoder {self.spec.decoder!r} got boxes that are no numbers from the model")
+            raise PostprocessingFailed(
+                f"decoder {self.spec.decoder!r} got boxes from the model that are no numbers (NaN or infinite)"
+            )
         return found
 
 
@@ -143,13 +144,3 @@ def other_inputs(engine: Engine, picture: str, width: int, height: int) -> dict[
             )
         others[name] = np.array(known[name], info.dtype)
     return others
-
-
-def _require_numbers(outputs: Sequence[Array]) -> None:
-    for number, output in enumerate(outputs):
-        # one maximum finds a NaN anywhere, without an array of booleans as large as the output
-        if output.dtype.kind == "f" and output.size and np.isnan(output.max()):
-            raise PostprocessingFailed(
-                f"the model's output {number} holds values that are no numbers (NaN): "
-                f"check its precision and the mean, std and scale of its input"
-            )

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from camcount.detection.candidates import Array, Candidates, Decode, Floats, best_classes, from_centres
+from camcount.detection.candidates import Array, Candidates, Decode, Floats, best_classes, from_centres, rows_reaching
 from camcount.detection.spec import ModelSpec
 
 
@@ -48,11 +48,11 @@ def yolox(spec: ModelSpec) -> Decode:
         if len(raw) != len(corners):
             raise ValueError(f"{len(raw)} rows, but {spec.width}x{spec.height} has {len(corners)} cells")
         # a class score is at most 1, so the objectness alone rules out nearly every row
-        rows = np.flatnonzero(raw[:, 4] >= threshold)
+        rows = rows_reaching(raw[:, 4].copy(), threshold)
         found = raw[rows]
         classes, scores = best_classes(found[:, 5:], np.arange(len(found)))
         scores = scores * found[:, 4]
-        sure = scores >= threshold
+        sure = rows_reaching(scores, threshold)
         found, rows = found[sure], rows[sure]
         centres = (found[:, :2] + corners[rows]) * strides[rows]
         sizes = np.exp(np.minimum(found[:, 2:4], 20)) * strides[rows]
@@ -72,11 +72,11 @@ def fastestdet(spec: ModelSpec) -> Decode:
         columns = raw.shape[2]
         flat = raw.reshape(len(raw), -1)
         # a class probability is at most 1, so the score is at most the objectness part
-        rows = np.flatnonzero(flat[0] >= threshold ** (1 / 0.6))
+        rows = rows_reaching(flat[0], threshold ** (1 / 0.6))
         found = flat[:, rows].T
         classes, scores = best_classes(found[:, 5:], np.arange(len(found)))
         scores = found[:, 0] ** 0.6 * scores**0.4
-        sure = scores >= threshold
+        sure = rows_reaching(scores, threshold)
         found, rows = found[sure], rows[sure]
         corners = np.stack([rows % columns, rows // columns], axis=1)
         grid = np.array([columns, raw.shape[1]], np.float32)

@@ -9,7 +9,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from camcount.detection.candidates import Array, Candidates, Decode, Floats, best_classes, from_centres, rows_above
+from camcount.detection.candidates import (
+    Array,
+    Candidates,
+    Decode,
+    Floats,
+    best_classes,
+    from_centres,
+    rows_above,
+    rows_reaching,
+)
 from camcount.detection.spec import ModelSpec
 
 _COLUMNS = {"x1": 0, "y1": 1, "x2": 2, "y2": 3, "score": 4, "class": 5}
@@ -30,10 +39,9 @@ def rows(spec: ModelSpec) -> Decode:
 
     def decode(outputs: Sequence[Array], threshold: float) -> Candidates:
         raw = outputs[0].reshape(-1, outputs[0].shape[-1])
-        found = raw[:, score] >= threshold
+        raw = raw[rows_reaching(raw[:, score], threshold)]
         if "picture" in names:
-            found &= raw[:, names.index("picture")] >= 0
-        raw = raw[found]
+            raw = raw[raw[:, names.index("picture")] >= 0]
         classes = raw[:, label].astype(np.intp) - first_class
         return Candidates((raw[:, at] * size).astype(np.float32), raw[:, score].astype(np.float32), classes)
 
@@ -64,7 +72,7 @@ def boxes(spec: ModelSpec) -> Decode:
             classes = classes + skipped
         else:
             scores = scores.reshape(-1)
-            found = np.flatnonzero(scores >= threshold)
+            found = rows_reaching(scores, threshold)
             classes, best = outputs[where[2]].reshape(-1)[found].astype(np.intp), scores[found]
         located = (corners(raw[found], form) * size).astype(np.float32)
         return Candidates(located, best.astype(np.float32, copy=False), classes - first_class)

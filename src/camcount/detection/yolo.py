@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from camcount.detection.candidates import Array, Candidates, Decode, best_classes, from_centres
+from camcount.detection.candidates import Array, Candidates, Decode, best_classes, from_centres, rows_reaching
 from camcount.detection.spec import ModelSpec
 
 
@@ -21,11 +21,11 @@ def yolov5(spec: ModelSpec) -> Decode:
     def decode(outputs: Sequence[Array], threshold: float) -> Candidates:
         raw = outputs[0][0]
         # a class score is at most 1, so the objectness alone rules out nearly every row
-        found = raw[np.flatnonzero(raw[:, 4] >= threshold)].astype(np.float32, copy=False)
+        found = raw[rows_reaching(raw[:, 4].copy(), threshold)].astype(np.float32, copy=False)
         # what follows the classes belongs to segmentation or pose heads
         classes, scores = best_classes(found[:, 5 : 5 + classes_known], np.arange(len(found)))
         scores = scores * found[:, 4]
-        sure = scores >= threshold
+        sure = rows_reaching(scores, threshold)
         found = found[sure]
         return Candidates(from_centres(found[:, :2], found[:, 2:4]), scores[sure], classes[sure])
 
@@ -42,7 +42,7 @@ def yolov8(spec: ModelSpec) -> Decode:
             raw = raw.T
         # what follows the classes belongs to segmentation or pose heads
         scores = raw[4 : 4 + classes_known]
-        rows = np.flatnonzero(scores.max(axis=0) >= threshold)
+        rows = rows_reaching(scores.max(axis=0), threshold)
         found = raw[:, rows].T.astype(np.float32, copy=False)
         classes, best = best_classes(found[:, 4 : 4 + classes_known], np.arange(len(rows)))
         return Candidates(from_centres(found[:, :2], found[:, 2:4]), best, classes)
