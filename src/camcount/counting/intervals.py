@@ -1,0 +1,238 @@
+"""Counts per time span, with how much of the span was truly seen."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from functools import lru_cache
+from typing import Any
+
+from camcount.errors import UsageError
+from camcount.events import Crossing, Event
+from camcount.geometry import Line
+
+_SECONDS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "": 1.0}
+DAY_S = 86400.0
+
+
+def parse_duration(text: str) -> float:
+    """Seconds from ``90``, ``30s``, ``15m``, ``1h``, ``1d`` or a sum such as ``1h30m``.
+
+    >>> parse_duration("1h30m")
+    5400.0
+
+    Raises:
+        UsageError: the text is not of that form, or is nothing.
+    """
+    parts = re.findall(r"(\d+(?:\.\d+)?)([dhms]?)", text.strip().lower())
+    seconds = sum(float(number) * _SECONDS[unit] for number, unit in parts)
+    bare = sum(not unit for _, unit in parts)
+    if "".join(number + unit for number, unit in parts) != text.strip().lower() or bare > (len(parts) == 1):
+        raise UsageError(f"{text!r} is no duration: write 30s, 15m, 1h, 1d or a sum such as 1h30m")
+    if not 0 < seconds < float("inf"):
+        raise UsageError(f"the duration {text!r} is nothing: give one above 0, for example 15m")
+    return seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interval:
+    """What one line counted in one time span.
+
+    Attributes:
+        start_s, end_s: the span in seconds since the start of the source; ``start_s`` may be below 0, for spans
+            begin on the clock.
+        start, end: the same on the clock of the camera, where it is known.
+        counts: by direction.
+        by_label: label -> direction -> count.
+        coverage: share of the span, 0..1, in which frames arrived.
+    """
+
+    line: str
+    start_s: float
+    end_s: float
+    start: datetime | None = None
+    end: datetime | None = None
+    counts: dict[str, int]
+    by_label: dict[str, dict[str, int]]
+    coverage: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """Ready for JSON; ``start`` and ``end`` are ISO 8601 where the clock is known, else seconds."""
+        return {
+            "line": self.line,
+            "start": self.start.isoformat() if self.start else self.start_s,
+            "end": self.end.isoformat() if self.end else self.end_s,
+            "start_s": round(self.start_s, 3),
+            "end_s": round(self.end_s, 3),
+            **self.counts,
+            "by_label": self.by_label,
+            "coverage": round(self.coverage, 4),
+        }
+
+
+@dataclass(slots=True)
+class _Span:
+    """One time span being filled."""
+
+    start_s: float
+    end_s: float
+    seen_s: float = 0.0
+    lines: dict[str, dict[str, dict[str, int]]] = field(default_factory=dict)
+
+
+class Intervals:
+    """Crossings into time spans of ``every_s`` seconds.
+
+    Spans begin on the clock in the camera's time zone, counted from midnight, where ``start_time`` is known (``zone``
+    goes before the zone of ``start_time``), else at multiples of ``every_s`` since the start. On days when the clock
+    is changed no span is counted twice and none is lost; one that holds the change is longer or shorter.
+    A frame is taken to last until the next one; frames further apart than ``gap_s`` (and than three times the
+    closest ones so far) leave a gap that was not seen. A line that joins ``lines`` later is told of too.
+
+    Raises:
+        UsageError: ``every_s`` is below a second, or above a day.
+    """
+
+    def __init__(
+        self,
+        every_s: float,
+        lines: Sequence[Line],
+        *,
+        start_time: datetime | None = None,
+        zone: tzinfo | None = None,
+        gap_s: float = 2.0,
+    ) -> None:
+        if not 1 <= every_s <= DAY_S:
+            raise UsageError(f"intervals of {every_s:g} s cannot be had: --every takes 1s to 1d, for example 15m")
+        self._every_s = every_s
+        self._lines = lines
+        self._start = start_time if start_time is None or zone is None else start_time.astimezone(zone)
+        self._gap_s = gap_s
+        self._closest_s = float("inf")
+        self._before_s: float | None = None
+        self._first: tuple[float, float] | None = None
+        self._spans: list[_Span] = []
+        self._closed_s = float("-inf")
+
+    def frame(self, time_s: float) -> None:
+        """A frame arrived."""
+        self._span(time_s)
+        if self._before_s is not None and time_s > self._before_s:
+            self._since_last(self._before_s, time_s)
+        self._before_s = time_s
+
+    def add(self, event: Event) -> None:
+        """Counts a crossing where it happened; other events are not counted here."""
+        if isinstance(event, Crossing):
+            by_label = self._span(event.time_s).lines.setdefault(event.line, {})
+            by_label.setdefault(event.label, {"in": 0, "out": 0})[event.direction] += 1
+
+    def all(self) -> list[Interval]:
+        """Every span from the first to the last, a line each; the last frame lasts as long as the closest two."""
+        last = self._before_s
+        return [i for span in self._spans for i in self._told(span, last)]
+
+    def closed(self, time_s: float, settle_s: float = 2.0) -> list[Interval]:
+        """The intervals that ended ``settle_s`` ago or earlier; they are forgotten here, so that each comes once.
+
+        What is counted into them later goes to the next.
+        """
+        done = [span for span in self._spans if span.end_s + settle_s <= time_s]
+        self._spans = self._spans[len(done) :]
+        self._closed_s = done[-1].end_s if done else self._closed_s
+        return [i for span in done for i in self._told(span, None)]
+
+    def _told(self, span: _Span, last_s: float | None) -> Iterator[Interval]:
+        seen = span.seen_s
+        if last_s is not None and self._closest_s < float("inf") and span.start_s <= last_s < span.end_s:
+            seen += min(self._closest_s, span.end_s - last_s)
+        names = dict.fromkeys([line.name for line in self._lines] + list(span.lines))
+        for name in names:
+            by_label = span.lines.get(name, {})
+            yield Interval(
+                line=name,
+                start_s=span.start_s,
+                end_s=span.end_s,
+                start=self._clock(span.start_s),
+                end=self._clock(span.end_s),
+                counts={d: sum(counts[d] for counts in by_label.values()) for d in ("in", "out")},
+                by_label={label: dict(counts) for label, counts in by_label.items()},
+                coverage=min(seen / (span.end_s - span.start_s), 1.0),
+            )
+
+    def _since_last(self, before_s: float, time_s: float) -> None:
+        elapsed, usual = time_s - before_s, self._closest_s
+        self._closest_s = min(usual, elapsed)
+        if self._first is not None:
+            # only the second pair of frames tells whether the first was a gap or the camera is slow
+            begin, end = self._first
+            self._see(begin, end if end - begin <= 3 * elapsed else begin + self._closest_s)
+            self._first = None
+        if elapsed <= max(self._gap_s, 3 * self._closest_s if usual < float("inf") else 0.0):
+            self._see(before_s, time_s)
+        elif usual < float("inf"):
+            self._see(before_s, before_s + usual)
+        else:
+            self._first = before_s, time_s
+
+    def _see(self, begin_s: float, end_s: float) -> None:
+        begin_s = max(begin_s, self._closed_s)
+        while begin_s < end_s:
+            span = self._span(begin_s)
+            until = min(end_s, span.end_s)
+            span.seen_s += until - begin_s
+            begin_s = until
+
+    def _span(self, time_s: float) -> _Span:
+        """The span that holds a moment; spans between it and the others are opened too."""
+        time_s = max(time_s, self._closed_s)
+        if not self._spans:
+            self._spans.append(_Span(*self._bounds(time_s)))
+        while time_s >= self._spans[-1].end_s:
+            self._spans.append(_Span(*self._bounds(self._spans[-1].end_s)))
+        while time_s < self._spans[0].start_s:
+            self._spans.insert(0, _Span(*self._bounds(self._spans[0].start_s, before=True)))
+        at = bisect_right(self._spans, time_s, key=lambda span: span.start_s)
+        return self._spans[at - 1]
+
+    def _bounds(self, time_s: float, before: bool = False) -> tuple[float, float]:
+        """Start and end in seconds of the span that holds ``time_s``, or of the one that ends there."""
+        if self._start is None:
+            number = round(time_s / self._every_s, 9) // 1 - before
+            return number * self._every_s, (number + 1) * self._every_s
+        start = self._start.astimezone(UTC)
+        # whole microseconds, so that a bound found from seconds is the same bound again
+        moment = start + timedelta(microseconds=round(time_s * 1e6)) - timedelta(microseconds=before)
+        begin, end = _on_the_clock(moment, self._every_s, self._start.tzinfo or UTC)
+        return (begin - start).total_seconds(), (end - start).total_seconds()
+
+    def _clock(self, time_s: float) -> datetime | None:
+        if self._start is None:
+            return None
+        moment = self._start.astimezone(UTC) + timedelta(microseconds=round(time_s * 1e6))
+        return moment.astimezone(self._start.tzinfo)
+
+
+def _on_the_clock(moment: datetime, every_s: float, zone: tzinfo) -> tuple[datetime, datetime]:
+    """The UTC bounds of the span that holds a UTC moment."""
+    day = moment.astimezone(zone).date()
+    bounds = _bounds_of_day(day, every_s, zone) + _bounds_of_day(day + timedelta(days=1), every_s, zone)[:1]
+    at = bisect_right(bounds, moment)
+    return bounds[at - 1], bounds[at]
+
+
+@lru_cache(maxsize=8)
+def _bounds_of_day(day: date, every_s: float, zone: tzinfo) -> list[datetime]:
+    """The UTC moments at which spans begin on one local day, rising."""
+    midnight = datetime.combine(day, time())
+    moments = set()
+    for number in range(int(-(-DAY_S // every_s))):
+        wall = midnight + timedelta(seconds=number * every_s)
+        for fold in (0, 1):  # an hour that the clock shows twice begins spans twice
+            moment = wall.replace(tzinfo=zone, fold=fold).astimezone(UTC)
+            if (number, fold) == (0, 0) or moment.astimezone(zone).replace(tzinfo=None) == wall:
+                moments.add(moment)
+    return sorted(moments)
