@@ -44,20 +44,20 @@ def database_file(url: str) -> Path | None:
 
 
 def artifacts_for(url: str, experiment: str) -> str | None:
-    """Where a registry's files go: ``None`` for a server, which decides itself; beside a database file, a folder.
+    """Where a registry's files go when it is first used: ``CAMCOUNT_REGISTRY_ARTIFACTS`` where that is set.
+
+    Otherwise ``None`` for a server, which decides itself, and for a database file a folder beside it.
 
     Raises:
-        UsageError: a database elsewhere, and ``CAMCOUNT_REGISTRY_ARTIFACTS`` does not say where.
+        UsageError: a database that is no file, and ``CAMCOUNT_REGISTRY_ARTIFACTS`` does not say where.
     """
-    if urlsplit(url).scheme in ("http", "https"):
-        return None
     folder = experiment.replace(" ", "-")
     if given := os.environ.get(ARTIFACTS_VARIABLE):
         return f"{given.rstrip('/')}/{folder}"
+    if urlsplit(url).scheme in ("http", "https"):
+        return None
     if (path := database_file(url)) is None:
-        raise UsageError(
-            f"{ARTIFACTS_VARIABLE} is not set: name a folder or s3://bucket/path for the models' files"
-        )
+        raise UsageError(f"{ARTIFACTS_VARIABLE} is not set: name a folder or s3://bucket/path for the models' files")
     return (path.parent.absolute() / "artifacts" / folder).as_uri()
 
 

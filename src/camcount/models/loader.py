@@ -15,6 +15,7 @@ from camcount.errors import CamcountError, ModelLoadFailed, ResourceError, Servi
 from camcount.models.loading import TRANSIENT, Found, LoadingSettings, ModelStatus
 from camcount.models.loading_state import Event, State, after
 from camcount.models.memory import Footprint, Resident, give_back, make_room
+from camcount.models.opening import resolve_detector as resolve_detector
 from camcount.protocols import Detector
 
 _T = TypeVar("_T")

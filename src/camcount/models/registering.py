@@ -36,6 +36,7 @@ class Registering:
         self._delete_artifacts = delete_artifacts
         self._name = package.manifest.name
         self._version = package.manifest.version
+        self._may_be_ready = False
 
     def write(self, notes: str, git_tag: str, tags: Mapping[str, str], extras: Sequence[Path]) -> bool:
         """Whether the version is new; ``False`` where another client has just registered one of this number."""
@@ -43,11 +44,13 @@ class Registering:
         try:
             won = self._claim(run_id, notes, version_tags(self._package, self._who, git_tag, tags))
         except BaseException:
-            with suppress(Exception):  # the registry may be what failed; the next registration clears up
-                self.discard(run_id)
+            if not self._may_be_ready:
+                with suppress(Exception):  # the registry may be what failed; the next registration clears up
+                    self.discard(run_id)
             raise
         if won:
-            self._clear(run_id)
+            with suppress(Exception):  # the version is there; what is left over is seen by nobody
+                self._clear(run_id)
         else:
             self.discard(run_id)
         return won
@@ -78,11 +81,14 @@ class Registering:
         mine = self._client.create_model_version(self._name, source, run_id, tags=tags, description=text)
         try:
             if self._is_first(mine):
+                # from here on the version may be there although no answer says so: its files have to stay
+                self._may_be_ready = True
                 self._client.set_model_version_tag(self._name, mine.version, STATE, READY)
                 return True
         except BaseException:
             with suppress(Exception):
                 self._client.delete_model_version(self._name, mine.version)
+                self._may_be_ready = False
             raise
         self._client.delete_model_version(self._name, mine.version)
         return False

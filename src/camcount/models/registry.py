@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import stamina
 
 from camcount.errors import CamcountError, ModelNotFound, ModelVersionMismatch, ServiceError, UsageError
 from camcount.models.cache import PackageCache
@@ -157,13 +159,13 @@ class Registry:
         return package
 
     def fetch_extras(self, reference: str, folder: Path) -> list[str]:
-        """Writes the files that were registered beside the package into a folder; gives their names."""
+        """Writes the files that were registered beside the package into ``extras`` in a folder; gives their names."""
         found = self.find(reference)
         with self._reached(f"the files beside {found.reference} cannot be had"):
-            names = [info.path for info in self._client.list_artifacts(found.run_id, "extras")]
-        for name in names:
-            self._download(found, name, folder)
-        return [Path(name).name for name in names]
+            names = [Path(info.path).name for info in self._client.list_artifacts(found.run_id, "extras")]
+        if names:
+            self._download(found, "extras", folder)
+        return names
 
     def promote(self, reference: str, alias: str, why: str = "") -> Promotion | None:
         """Points an alias at a version and writes that down; ``None`` where it points there already.
@@ -180,7 +182,7 @@ class Registry:
                 return None
             entry = self._entry(found, "promote", alias, before, found.version, why)
             run_id = self._write_down(entry)
-            self._client.set_registered_model_alias(found.name, alias, str(found.number))
+            _together(self._client.set_registered_model_alias, found.name, alias, str(found.number))
             # what is read back after this moment is this move's own, unless another one came in between
             now = datetime.now(UTC)
             lasted = self._alias(found.name, alias) == found.version
@@ -362,6 +364,7 @@ def _open_client(url: str) -> MlflowClient:
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     if (path := database_file(url)) is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
     from mlflow import MlflowClient
@@ -369,6 +372,12 @@ def _open_client(url: str) -> MlflowClient:
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
     return MlflowClient(tracking_uri=url, registry_uri=url)
+
+
+def _together(change: Callable[..., Any], *args: Any) -> None:
+    """Makes a change that may be made twice; MLflow's own database code fails where two clients write one row."""
+    retrying = stamina.RetryingCaller(attempts=6, timeout=None, wait_initial=0.05)
+    retrying.on(lambda error: "IntegrityError" in str(error) or "locked" in str(error))(change, *args)
 
 
 def _delete_artifacts(url: str, address: str) -> None:
