@@ -183,14 +183,16 @@ class HeatMap:
         """The map in colours from cold to hot over ``background`` (of the same size; none is black), BGR."""
         heat = _smooth(self.values)
         heat = np.sqrt(heat / heat.max()) if heat.max() > 0 else heat
-        rows = np.minimum(np.arange(self._height) // self._cell, heat.shape[0] - 1)
-        columns = np.minimum(np.arange(self._width) // self._cell, heat.shape[1] - 1)
-        heat = heat[rows][:, columns]
-        under = np.zeros((self._height, self._width, 3)) if background is None else background.astype(np.float64)
-        if under.shape[:2] != heat.shape:
+        under = np.zeros((self._height, self._width, 3), np.uint8) if background is None else background
+        if under.shape[:2] != (self._height, self._width):
             raise UsageError(f"the background is {under.shape[1]}x{under.shape[0]}, not {self._width}x{self._height}")
         opacity = np.minimum(heat * 4, 1.0)[:, :, None] * 0.75
-        return np.asarray((under * (1 - opacity) + colours(heat) * opacity).round(), np.uint8)
+        over = self._in_pixels(colours(heat) * opacity)
+        return np.asarray((under * (1 - self._in_pixels(opacity)) + over).round(), np.uint8)
+
+    def _in_pixels(self, cells: NDArray[np.float64]) -> NDArray[np.float64]:
+        rows, columns = np.arange(self._height) // self._cell, np.arange(self._width) // self._cell
+        return cells[rows][:, columns]
 
 
 def colours(heat: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
-from numpy.typing import NDArray
 
 from camcount.detections import Tracks
 from camcount.events import Event, ZoneEntered, ZoneLeft
@@ -58,9 +57,17 @@ class _Track:
     stays: list[_Stay]
     label: str = ""
     confirmed: bool = False
-    last: list[_Sight] = field(default_factory=list)
+    seen_s: float = 0.0
+    confidence: float = 0.0
+    points: list[tuple[float, float]] = field(default_factory=list)
+    """Where it was last seen, by zone: they may count different points of the box."""
     waiting: list[Event] = field(default_factory=list)
     """What it did before it was confirmed."""
+
+    def sight(self, zone: int) -> _Sight:
+        """The last look at it."""
+        x, y = self.points[zone]
+        return _Sight(self.seen_s, (x, y), self.confidence)
 
 
 class ZoneCounter:
@@ -98,15 +105,17 @@ class ZoneCounter:
         events: list[Event] = []
         if len(tracks) and self._zones:
             points, inside = self._look(tracks)
+            confidences, confirmed = tracks.confidence.tolist(), tracks.confirmed.tolist()
             for row, number in enumerate(tracks.track_id.tolist()):
                 track = self._tracks.get(number)
                 if track is None:
                     track = self._tracks[number] = _Track([_Stay(first_look=True) for _ in self._zones])
-                sights = [_Sight(time_s, (x, y), float(tracks.confidence[row])) for x, y in points[:, row].tolist()]
-                track.label, track.last = tracks.label(row), sights
-                track.confirmed |= bool(tracks.confirmed[row])
-                for zone, is_inside in enumerate(inside[:, row].tolist()):
-                    self._step(number, track, zone, is_inside)
+                track.label, track.seen_s, track.confidence = tracks.label(row), time_s, confidences[row]
+                track.points = points[row]
+                track.confirmed |= confirmed[row]
+                for zone, (stay, is_inside) in enumerate(zip(track.stays, inside[row], strict=True)):
+                    if is_inside != stay.inside or stay.change is not None or stay.first_look:
+                        self._step(number, track, zone, is_inside)
                 events += self._told(track)
         return events + self._lost(time_s)
 
@@ -131,23 +140,22 @@ class ZoneCounter:
                     inside[zone.name][stay.label] = inside[zone.name].get(stay.label, 0) + 1
         return inside
 
-    def _look(self, tracks: Tracks) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-        """Counted points ``(Z, N, 2)`` and whether they are inside ``(Z, N)``, for every zone."""
+    def _look(self, tracks: Tracks) -> tuple[list[list[tuple[float, float]]], list[list[bool]]]:
+        """Counted points ``[N][Z]`` and whether they are inside ``[N][Z]``, for every track and zone."""
         by_anchor: dict[Anchor, Points] = {a: anchor_points(tracks.xyxy, a) for a in set(self._anchors)}
         points = np.stack([by_anchor[a] for a in self._anchors])
         inside = np.stack([in_polygon(p, polygon) for p, polygon in zip(points, self._polygons, strict=True)])
-        return points, inside
+        return points.transpose(1, 0, 2).tolist(), inside.T.tolist()
 
     def _step(self, number: int, track: _Track, zone: int, inside: bool) -> None:
         stay = track.stays[zone]
-        sight = track.last[zone]
         if inside == stay.inside:
             stay.change = None
             stay.first_look = stay.first_look and inside
             return
-        stay.change = stay.change or sight
+        stay.change = stay.change or track.sight(zone)
         # a hair less, so that three frames at 10 frames/s are 0.3 s in floating point too
-        if sight.time_s - stay.change.time_s < self._settings.hold_s - 1e-6:
+        if track.seen_s - stay.change.time_s < self._settings.hold_s - 1e-6:
             return
         change, stay.change, stay.inside = stay.change, None, inside
         if inside:
@@ -198,7 +206,7 @@ class ZoneCounter:
 
     def _lost(self, time_s: float) -> list[Event]:
         events: list[Event] = []
-        gone = [n for n, track in self._tracks.items() if time_s - track.last[0].time_s > self._settings.grace_s]
+        gone = [n for n, track in self._tracks.items() if time_s - track.seen_s > self._settings.grace_s]
         for number in gone:
             events += self._ended(number, self._tracks.pop(number), "was lost inside, where it was last seen")
         return events
@@ -208,7 +216,7 @@ class ZoneCounter:
             if stay.inside and stay.change is not None:
                 self._leave(number, track, zone, stay.change, "went out and was not seen again")
             elif stay.inside:
-                self._leave(number, track, zone, track.last[zone], reason)
+                self._leave(number, track, zone, track.sight(zone), reason)
             stay.inside = False
         return self._told(track)
 
