@@ -67,7 +67,7 @@ ENGINES: dict[str, EngineKind] = {kind.name: kind for kind in _KINDS}
 
 def engine_for(
     name: str,
-    artifact: str | Path | None = None,
+    artifact: str | Path | bytes | None = None,
     *,
     threads: int = 1,
     providers: Sequence[str] | None = None,
@@ -78,7 +78,8 @@ def engine_for(
 
     Args:
         name: a name in `ENGINES`, or of an entry point.
-        artifact: a file or folder; an address for ``remote``; ``file.py:Class`` for ``python``; none for ``motion``.
+        artifact: a file or folder; an address for ``remote``; ``file.py:Class`` for ``python``; a file's bytes, for
+            ``onnx``; none for ``motion``.
         threads: threads inside one `run`, where the engine has them.
         providers: ONNX Runtime's execution providers.
         device: where to run, in the engine's own words.
@@ -116,7 +117,7 @@ def _class(kind: EngineKind) -> Any:
         raise _not_installed(kind, error) from error
 
 
-def _make(kind: EngineKind, made: Any, artifact: str | Path, options: Mapping[str, Any]) -> Engine:
+def _make(kind: EngineKind, made: Any, artifact: str | Path | bytes, options: Mapping[str, Any]) -> Engine:
     try:
         engine: Engine = made(artifact, **options)
     except ModuleNotFoundError as error:
@@ -140,7 +141,7 @@ def _motion(options: Mapping[str, Any]) -> Engine:
         raise UsageError(f"engine motion does not take {', '.join(options)}: it takes {known}") from error
 
 
-def _offered(name: str, artifact: str | Path | None, options: Mapping[str, Any]) -> Engine:
+def _offered(name: str, artifact: Any, options: Mapping[str, Any]) -> Engine:
     offered = [entry.name for entry in entry_points(group=_GROUP)]
     if name not in offered:
         raise UsageError(f"unknown engine {name!r}: choose from {', '.join([*ENGINES, *offered])}")

@@ -72,9 +72,11 @@ def described(tensors: Mapping[str, Any] | None, what: str) -> dict[str, TensorI
 def _described(name: str, written: Any, what: str) -> TensorInfo:
     if isinstance(written, TensorInfo):
         return written
-    given = written if isinstance(written, Mapping) else {"shape": written}
+    given: Mapping[str, Any] = (
+        written if isinstance(written, Mapping) else {"shape": None if isinstance(written, str) else written}
+    )
     try:
-        return TensorInfo(name, shape_of(given["shape"]), np.dtype(given.get("dtype", "float32")))
+        return TensorInfo(name, shape_of([*given["shape"]]), np.dtype(given.get("dtype", "float32")))
     except (KeyError, TypeError, ValueError) as error:
         raise UsageError(
             f"{what} {name!r} is described by {written!r}: write a list of sizes, or shape and dtype"
@@ -100,8 +102,10 @@ def owned(array: Array) -> Array:
 
 def one_line(error: BaseException, *, length: int = 200) -> str:
     """The heart of a runtime's message, which may run over many lines with the places in its own source."""
-    lines = (line.strip() for line in str(error).splitlines())
-    telling = [line for line in lines if line and not line.startswith(("Exception from", "Check '", "  File", "at "))]
+    lines = [line.strip() for line in str(error).splitlines()]
+    telling = [line for line in lines if line and not line.startswith(("Exception from", "Check '"))]
+    if any("Traceback" in line for line in telling):
+        telling = telling[-1:]
     return " ".join(telling)[:length].rstrip(" .:") or type(error).__name__
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -61,10 +61,8 @@ class TorchEngine:
         self._device = _device(device)
         torch.set_num_threads(threads)
         content = _content(self.path)
-        kind, members = _kind(content, self.path)
         given = described(inputs, "inputs")
-        if kind == "exported":
-            _refuse_pickles(content, members, self.path)
+        if _kind(content, self.path) == "exported":
             self._module, found, outputs = _exported(content, self.path, self._device)
             self.inputs: Mapping[str, TensorInfo] = given or found
             self.outputs: Mapping[str, TensorInfo] = outputs
@@ -135,33 +133,51 @@ def _content(path: Path) -> bytes:
     return path.read_bytes()
 
 
-def _kind(content: bytes, path: Path) -> tuple[str, list[str]]:
+def _kind(content: bytes, path: Path) -> str:
     try:
         members = zipfile.ZipFile(io.BytesIO(content)).namelist()
     except zipfile.BadZipFile as error:
         raise load_failed(path, "a TorchScript file or an exported program", error) from error
     if any("/models/" in name and name.endswith(".json") for name in members):
-        return "exported", members
+        return "exported"
     if any("/code/" in name for name in members):
-        return "scripted", members
+        return "scripted"
     raise ModelLoadFailed(
-        f"{path} holds pickled weights and no program: save the model with torch.export.save or torch.jit.save"
+        f"{path} holds no program, only pickled weights or a part of a file: "
+        f"save the model with torch.export.save or torch.jit.save, and check that the file is complete"
     )
 
 
-def _refuse_pickles(content: bytes, members: Iterable[str], path: Path) -> None:
-    """`torch.export.load` unpickles without restraint what these members hold, if they hold a pickle."""
-    archive = zipfile.ZipFile(io.BytesIO(content))
-    for name in members:
-        if name.endswith(("_weights_config.json", "_constants_config.json")):
-            for entry in json.loads(archive.read(name))["config"].values():
-                if entry["use_pickle"] or not entry["path_name"].startswith(("weight_", "tensor_")):
-                    raise _pickle_in(path, name)
-        elif name.endswith(".pt"):
-            try:
-                torch.load(io.BytesIO(archive.read(name)), weights_only=True)
-            except Exception as error:
-                raise _pickle_in(path, name) from error
+def _without_pickles(content: bytes, path: Path) -> io.BytesIO:
+    """The archive written anew from members that are known to hold no pickled objects.
+
+    `torch.export.load` unpickles without restraint what it finds; and it reads archives with another program than
+    this one, to which a crafted file may look different.
+    """
+    archive, clean = zipfile.ZipFile(io.BytesIO(content)), io.BytesIO()
+    with zipfile.ZipFile(clean, "w") as copy:
+        for name in dict.fromkeys(archive.namelist()):
+            member = archive.read(name)
+            if not _is_plain(name, member):
+                raise _pickle_in(path, name)
+            copy.writestr(name, member)
+    clean.seek(0)
+    return clean
+
+
+def _is_plain(name: str, member: bytes) -> bool:
+    if name.endswith(("_weights_config.json", "_constants_config.json")):
+        entries = json.loads(member)["config"].values()
+        return all(
+            not entry["use_pickle"] and entry["path_name"].startswith(("weight_", "tensor_")) for entry in entries
+        )
+    if not name.endswith(".pt") or not member:
+        return True
+    try:
+        torch.load(io.BytesIO(member), weights_only=True)
+    except Exception:  # whatever it is that does not load so, it is more than tensors
+        return False
+    return True
 
 
 def _pickle_in(path: Path, member: str) -> ModelLoadFailed:
@@ -174,13 +190,15 @@ def _exported(
     content: bytes, path: Path, device: torch.device
 ) -> tuple[Any, dict[str, TensorInfo], dict[str, TensorInfo]]:
     try:
-        program = torch.export.load(io.BytesIO(content))
+        program = torch.export.load(_without_pickles(content, path))
         if device.type != "cpu":
             program = move_to_device_pass(program, device)
         values = {node.name: node.meta.get("val") for node in program.graph.nodes}
         inputs = _describe(program.graph_signature.user_inputs, values)
         outputs = _describe(program.graph_signature.user_outputs, values)
         return program.module(), inputs, outputs
+    except ModelLoadFailed:
+        raise
     except Exception as error:  # a damaged archive fails in many ways
         raise load_failed(path, "an exported program", error) from error
 

@@ -1,0 +1,582 @@
+"""One contract for every engine, with real models on real pictures; and one detector in four formats."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from camcount.detection.detector import ModelDetector
+from camcount.detection.preprocess import Preprocessor
+from camcount.detection.recognise import recognise
+from camcount.detection.spec import ModelSpec
+from camcount.detections import Detections
+from camcount.engines import python, select
+from camcount.engines.onnx import OnnxEngine
+from camcount.engines.select import ENGINES, engine_for
+from camcount.errors import CamcountError, ModelError, ModelLoadFailed, ModelNotFound, UsageError
+from camcount.frame import Frame, Image
+from camcount.protocols import Engine
+from tests.remote_servers import mlserver
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning"),  # TorchScript is what is tested
+    pytest.mark.filterwarnings("ignore:.*weights_only Unpickler:UserWarning"),  # of pickles that are refused
+]
+
+Array = NDArray[Any]
+Make = Callable[[], Engine]
+
+EXPORTS = ("onnx", "openvino", "openvino-bf16", "torchscript", "torch-exported", "tensorflow", "litert")
+CASES = (*EXPORTS, "python", "remote", "motion")
+SHAPE = {"images": [1, 3, 192, 192]}
+
+OWN_ENGINE = """
+from camcount.engines.onnx import OnnxEngine
+
+class Own:
+    concurrency = 0
+
+    def __init__(self, path, model):
+        self._inner = OnnxEngine(model)
+        self.inputs = {"images": [1, 3, 192, 192]}
+        self.outputs = {"output": {"shape": [1, None, 6], "dtype": "float32"}}
+
+    def run(self, feeds):
+        return self._inner.run(feeds)
+
+class Echo:
+    def __init__(self, path, gives=1):
+        self.inputs = self.outputs = {"a": [2]}
+        self._gives = gives
+
+    def run(self, feeds):
+        return [feeds["a"]] * self._gives
+
+class Nothing:
+    def __init__(self, path):
+        pass
+
+class Fails(Echo):
+    def run(self, feeds):
+        raise KeyError("the lamp\\nis out")
+"""
+
+
+@pytest.fixture(scope="session")
+def model(data: Path) -> Path:
+    """A person detector of the YOLOX family: ``[1, 3, 192, 192]`` to ``[1, 756, 6]``."""
+    return data / "weights" / "light_person_detector.onnx"
+
+
+@pytest.fixture(scope="session")
+def exports(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The detector as TorchScript, exported program, SavedModel and LiteRT file."""
+    folder = tmp_path_factory.mktemp("exports")
+    script = Path(__file__).with_name("model_exports.py")
+    runs = [
+        subprocess.Popen([sys.executable, script, target, model, folder], stderr=subprocess.PIPE)
+        for target in ("torch", "tensorflow")
+    ]
+    for run in runs:
+        _, said = run.communicate(timeout=200)
+        assert run.returncode == 0, said.decode()[-2000:]
+    return folder
+
+
+@pytest.fixture(scope="session")
+def own_engine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file with engines of a user's own."""
+    path = tmp_path_factory.mktemp("own") / "engines.py"
+    path.write_text(OWN_ENGINE)
+    return path
+
+
+@pytest.fixture(scope="session")
+def server(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The gRPC address of the detector in a real MLServer."""
+    with mlserver(tmp_path_factory.mktemp("mlserver"), model) as (_, grpc):
+        yield grpc
+
+
+@pytest.fixture(scope="session")
+def spec(model: Path) -> ModelSpec:
+    """How the detector wants its pictures and what its output means."""
+    return recognise(OnnxEngine(model), model.name)
+
+
+@pytest.fixture(scope="session")
+def frames(data: Path) -> list[Frame]:
+    """Five photos of streets and people."""
+    return [_frame(path) for path in sorted((data / "images" / "photos").iterdir())]
+
+
+@pytest.fixture(scope="session")
+def pictures(frames: list[Frame], spec: ModelSpec) -> list[dict[str, Array]]:
+    """The photos as the detector's input."""
+    preprocess = Preprocessor(spec, np.dtype(np.float32))
+    return [{"images": preprocess.tensor([frame])[0].copy()} for frame in frames]
+
+
+@pytest.fixture(scope="session")
+def opened(request: pytest.FixtureRequest) -> Iterator[Callable[[str], Engine]]:
+    """Each case's engine, loaded when it is first asked for and kept for the tests that follow."""
+    engines: dict[str, Engine] = {}
+
+    def get(case: str) -> Engine:
+        if case not in engines:
+            engines[case] = make(case, request.getfixturevalue)
+        return engines[case]
+
+    yield get
+    for engine in engines.values():
+        engine.close()
+
+
+def make(case: str, fixture: Callable[[str], Any]) -> Engine:
+    """The engine of a case, freshly loaded."""
+    match case:
+        case "onnx" | "openvino":
+            return engine_for(case, fixture("model"))
+        case "openvino-bf16":
+            return engine_for("openvino", fixture("model"), options={"precision": "bf16"})
+        case "torchscript":
+            return engine_for("torch", fixture("exports") / "detector.pt", options={"inputs": SHAPE})
+        case "torch-exported":
+            return engine_for("torch", fixture("exports") / "detector.pt2")
+        case "tensorflow":
+            return engine_for(case, fixture("exports") / "detector")
+        case "litert":
+            return engine_for("tensorflow", fixture("exports") / "detector.tflite")
+        case "python":
+            return engine_for(case, f"{fixture('own_engine')}:Own", options={"model": fixture("model")})
+        case "remote":
+            return engine_for(case, fixture("server"))
+        case _:
+            return engine_for(case)
+
+
+def _frame(path: Path) -> Frame:
+    picture = cv2.imread(str(path))
+    assert picture is not None
+
+    def render(width: int, height: int) -> Image:
+        return np.asarray(cv2.resize(picture, (width, height)), np.uint8)
+
+    return Frame(index=0, time_s=0.0, width=picture.shape[1], height=picture.shape[0], render=render)
+
+
+@pytest.fixture
+def feeds(pictures: list[dict[str, Array]], frames: list[Frame]) -> Callable[[Engine], list[dict[str, Array]]]:
+    """The photos as an engine wants them."""
+    plain = [{"image": frame.image(320, 240)[None]} for frame in frames]
+    return lambda engine: pictures if "images" in engine.inputs else plain
+
+
+Feeds = Callable[[Engine], list[dict[str, Array]]]
+Opened = Callable[[str], Engine]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_answers_are_what_was_announced(case: str, opened: Opened, feeds: Feeds) -> None:
+    """Outputs come in the order, shapes and dtypes that the engine announces."""
+    engine = opened(case)
+    assert engine.inputs
+    found = engine.run(feeds(engine)[0])
+    assert len(found) == len(engine.outputs)
+    for array, info in zip(found, engine.outputs.values(), strict=True):
+        assert array.dtype == info.dtype
+        assert len(array.shape) == len(info.shape)
+        assert all(wanted in (None, size) for size, wanted in zip(array.shape, info.shape, strict=True))
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case not in ("motion", "openvino-bf16")])
+def test_every_engine_computes_the_same(case: str, opened: Opened, feeds: Feeds) -> None:
+    """The same model gives the numbers that ONNX Runtime gives, whichever engine runs it."""
+    engine, reference = opened(case), opened("onnx")
+    for picture in feeds(engine):
+        np.testing.assert_allclose(engine.run(picture)[0], reference.run(picture)[0], rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_inputs_stay_as_they_were_and_outputs_are_the_callers(case: str, opened: Opened, feeds: Feeds) -> None:
+    """A run changes neither what it was given nor what an earlier run gave, and its answer may be written on."""
+    engine = opened(case)
+    one, other = feeds(engine)[:2]
+    before = {name: array.copy() for name, array in one.items()}
+    first = engine.run(one)
+    for name, array in one.items():
+        np.testing.assert_array_equal(array, before[name])
+    kept = [array.copy() for array in first]
+    engine.run(other)
+    for array, copy in zip(first, kept, strict=True):
+        np.testing.assert_array_equal(array, copy)
+        array[...] = 7
+    if engine.concurrency != 1:  # one with memory answers otherwise the second time
+        for array, copy in zip(engine.run(one), kept, strict=True):
+            np.testing.assert_allclose(array, copy, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_read_only_and_strided_inputs_are_inputs_too(case: str, opened: Opened, feeds: Feeds) -> None:
+    """Arrays that may not be written on, or do not lie in one piece, give the same answer."""
+    engine = opened(case)
+    name, array = next(iter(feeds(engine)[0].items()))
+    frozen = array.copy()
+    frozen.flags.writeable = False
+    strided = np.repeat(array, 2, axis=-1)[..., ::2]
+    assert not strided.flags.c_contiguous
+    plain = engine.run({name: array})
+    for other in (frozen, strided):
+        found = engine.run({name: other})
+        if engine.concurrency != 1:
+            np.testing.assert_allclose(found[0], plain[0], rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case != "motion"])
+def test_threads_do_not_get_each_others_answers(case: str, opened: Opened, feeds: Feeds) -> None:
+    """Four threads at once, each with its own picture, each get what one thread alone gets."""
+    engine = opened(case)
+    assert engine.concurrency in (0, 4)
+    given = feeds(engine)[:4]
+    alone = [engine.run(picture)[0] for picture in given]
+    together = threading.Barrier(4)
+
+    def ask(number: int) -> list[Array]:
+        together.wait(30)
+        return [engine.run(given[number])[0] for _ in range(4)]
+
+    with ThreadPoolExecutor(4) as threads:
+        for expected, answers in zip(alone, threads.map(ask, range(4)), strict=True):
+            for answer in answers:
+                np.testing.assert_allclose(answer, expected, rtol=1e-5, atol=1e-5)
+
+
+def _wrong(feeds: Mapping[str, Array]) -> dict[str, dict[str, Array]]:
+    name, array = next(iter(feeds.items()))
+    return {
+        "no input": {},
+        "another name": {"nonsense": array},
+        "another shape": {name: array[..., :1]},
+        "another rank": {name: array[0]},
+        "another dtype": {name: array.astype(np.float64)},
+    }
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_wrong_inputs_are_one_line_each(case: str, opened: Opened, feeds: Feeds) -> None:
+    """A wrong name, shape or dtype is MODEL_003 with one line, and the engine still runs afterwards."""
+    engine = opened(case)
+    right = feeds(engine)[0]
+    for what, wrong in _wrong(right).items():
+        with pytest.raises(ModelError) as caught:
+            engine.run(wrong)
+        assert caught.value.code == "MODEL_003", what
+        assert "\n" not in str(caught.value), what
+    engine.run(right)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_memory_does_not_grow(case: str, opened: Opened, feeds: Feeds) -> None:
+    """200 runs leave the process as large as it was: an input kept in each would be 88 MB."""
+    engine = opened(case)
+    picture = feeds(engine)[0]
+    for _ in range(20):
+        engine.run(picture)
+    before = _resident_mb()
+    for _ in range(200):
+        engine.run(picture)
+    assert _resident_mb() - before < 15
+
+
+def _resident_mb() -> float:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_close_may_be_called_twice(case: str, feeds: Feeds, request: pytest.FixtureRequest) -> None:
+    """The second close does nothing; a run after it is refused in one line, if it is refused."""
+    engine = make(case, request.getfixturevalue)
+    engine.close()
+    engine.close()
+    if case not in ("onnx", "motion"):
+        with pytest.raises(ModelError, match="was closed"):
+            engine.run(feeds(engine)[0])
+
+
+def _truncated(path: Path, folder: Path) -> Path:
+    cut = folder / f"cut{path.suffix}"
+    cut.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    return cut
+
+
+def _nonsense(folder: Path, name: str) -> Path:
+    path = folder / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(b"this is no model\n" * 50)
+    return path
+
+
+BAD = ("onnx", "openvino", "torchscript", "torch-exported", "tensorflow", "litert", "python")
+SUFFIX = {"torchscript": ".pt", "torch-exported": ".pt2", "litert": ".tflite", "python": ".py"}
+
+
+@pytest.mark.parametrize("kind", ["cut off", "nonsense"])
+@pytest.mark.parametrize("case", BAD)
+def test_a_corrupt_file_is_refused_in_one_line(
+    case: str, kind: str, model: Path, exports: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Half a file and no model at all are MODEL_002 with one line, and nothing is printed beside it."""
+    suffix = SUFFIX.get(case, ".onnx")
+    if case == "tensorflow":
+        bad = tmp_path / "model"
+        shutil.copytree(exports / "detector", bad)
+        _nonsense(bad, "saved_model.pb") if kind == "nonsense" else shutil.rmtree(bad / "variables")
+    elif kind == "nonsense" or case == "python":
+        bad = _nonsense(tmp_path, f"bad{suffix}")
+    else:
+        bad = _truncated(model if suffix == ".onnx" else exports / f"detector{suffix}", tmp_path)
+    name = {"litert": "tensorflow", "torchscript": "torch", "torch-exported": "torch"}.get(case, case)
+    with pytest.raises(ModelLoadFailed) as caught:
+        engine_for(name, f"{bad}:Own" if case == "python" else bad)
+    assert caught.value.code == "MODEL_002"
+    assert str(bad.name) in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert "Traceback" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["onnx", "openvino", "torch", "tensorflow", "litert", "python"])
+def test_a_file_that_is_not_there_is_not_found(name: str, tmp_path: Path) -> None:
+    """MODEL_001 and the path."""
+    with pytest.raises(ModelNotFound, match="none"):
+        engine_for(name, f"{tmp_path}/none.py:Own" if name == "python" else tmp_path / "none.onnx")
+
+
+def _boxes(engine: Engine, spec: ModelSpec, frames: list[Frame]) -> list[Detections]:
+    detector = ModelDetector(engine, spec)
+    return [detector.detect([frame])[0] for frame in frames]
+
+
+def _overlap(box: Array, others: Array) -> Array:
+    low, high = np.maximum(box[:2], others[:, :2]), np.minimum(box[2:], others[:, 2:])
+    shared = np.clip(high - low, 0, None).prod(axis=1)
+    area = (box[2:] - box[:2]).prod() + (others[:, 2:] - others[:, :2]).prod(axis=1)
+    found: Array = shared / (area - shared)
+    return found
+
+
+@pytest.mark.parametrize(
+    "case", ["openvino", "openvino-bf16", "torchscript", "torch-exported", "tensorflow", "litert"]
+)
+def test_four_formats_give_the_same_boxes(
+    case: str, opened: Opened, spec: ModelSpec, frames: list[Frame], model: Path
+) -> None:
+    """Each box of the ONNX file is found by the others too: IoU at least 0.9, score within 0.02, and no box more."""
+    least = 0.05 if case == "openvino-bf16" else 0.0  # rounding moves scores over the threshold
+    expected = _boxes(opened("onnx"), spec, frames)
+    assert sum(len(found) for found in expected) >= 20
+    for want, have in zip(expected, _boxes(opened(case), spec, frames), strict=True):
+        sure = want.confidence > spec.confidence + least
+        for box, score in zip(want.xyxy[sure], want.confidence[sure], strict=True):
+            overlap = _overlap(box, have.xyxy)
+            assert overlap.max() >= (0.8 if least else 0.9)
+            assert abs(have.confidence[overlap.argmax()] - score) <= (0.05 if least else 0.02)
+        if not least:
+            assert len(have) == len(want)
+
+
+def test_openvino_runs_its_own_format(data: Path, tmp_path: Path) -> None:
+    """An IR with half-precision weights loads, is described and finds somebody; without its weights it is refused."""
+    xml = data / "weights" / "person-detection-retail-0013-FP16" / "person-detection-retail-0013.xml"
+    engine = engine_for("openvino", xml)
+    (name, info), (_, rows) = next(iter(engine.inputs.items())), next(iter(engine.outputs.items()))
+    assert (info.shape, rows.shape) == ((1, 3, 320, 544), (1, 1, 200, 7))
+    picture = _frame(sorted((data / "images" / "photos").iterdir())[0]).image(544, 320)
+    found = engine.run({name: picture.transpose(2, 0, 1)[None].astype(np.float32)})[0]
+    assert found[0, 0, :, 2].max() > 0.5
+    with pytest.raises(ModelLoadFailed, match="holds its weights"):
+        engine_for("openvino", shutil.copy(xml, tmp_path))
+
+
+def test_openvino_takes_another_shape_than_the_file_has(data: Path) -> None:
+    """A size that the file does not fix is fixed on loading; an input that there is not is named."""
+    model = data / "weights" / "person-detection-retail-0013-FP16" / "person-detection-retail-0013.xml"
+    smaller = engine_for("openvino", model, options={"shapes": {"data": [1, 3, 160, 272]}})
+    assert next(iter(smaller.inputs.values())).shape == (1, 3, 160, 272)
+    with pytest.raises(UsageError, match="no input 'pixels'"):
+        engine_for("openvino", model, options={"shapes": {"pixels": [1]}})
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("openvino", {"device": "QPU"}),
+        ("openvino", {"options": {"precision": "int4"}}),
+        ("torch", {"device": "cuda:77"}),
+        ("tensorflow", {"device": "GPU:77"}),
+    ],
+)
+def test_a_device_that_is_not_there_is_named(name: str, options: dict[str, Any], model: Path, exports: Path) -> None:
+    """CFG_001 with what would be right."""
+    artifact = {"openvino": model, "torch": exports / "detector.pt2", "tensorflow": exports / "detector"}[name]
+    with pytest.raises(UsageError, match=r"choose|leave"):
+        engine_for(name, artifact, **options)
+
+
+class _Runs:
+    """Pickles to something that would create a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Path.touch, (self.path,))
+
+
+def test_pickles_in_torch_files_are_refused_unopened(exports: Path, tmp_path: Path) -> None:
+    """Neither a checkpoint nor an object hidden in an exported program is unpickled."""
+    import torch
+
+    torch.save({"weights": torch.zeros(3)}, tmp_path / "checkpoint.pt")
+    with pytest.raises(ModelLoadFailed, match="no program"):
+        engine_for("torch", tmp_path / "checkpoint.pt")
+    hidden = io.BytesIO()
+    torch.save((_Runs(tmp_path / "it ran"),), hidden)
+    crafted = tmp_path / "crafted.pt2"
+    with zipfile.ZipFile(exports / "detector.pt2") as whole, zipfile.ZipFile(crafted, "w") as copy:
+        for name in whole.namelist():
+            copy.writestr(name, hidden.getvalue() if "sample_inputs" in name else whole.read(name))
+    with pytest.raises(ModelLoadFailed, match="could run anything"):
+        engine_for("torch", crafted)
+    assert not (tmp_path / "it ran").exists()
+
+
+def test_torchscript_says_what_it_takes_or_is_told(exports: Path, tmp_path: Path) -> None:
+    """Ultralytics' note in the file does; without it the caller has to; and a wrong size is found on loading."""
+    import torch
+
+    plain = exports / "detector.pt"
+    with pytest.raises(UsageError, match="describe it under inputs"):
+        engine_for("torch", plain)
+    with pytest.raises(ModelLoadFailed, match="check the sizes"):
+        engine_for("torch", plain, options={"inputs": {"images": [1, 3, 191, 192]}})
+    noted = tmp_path / "noted.torchscript"
+    module = torch.jit.load(plain)  # type: ignore[no-untyped-call]
+    note = '{"imgsz": [192, 192], "batch": 1, "names": {"0": "person"}}'
+    torch.jit.save(module, noted, _extra_files={"config.txt": note})
+    engine: Any = engine_for("torch", noted)
+    assert engine.inputs["images"].shape == (1, 3, 192, 192)
+    assert engine.metadata["names"] == "{'0': 'person'}"
+
+
+@pytest.mark.parametrize(
+    ("target", "options", "says"),
+    [
+        ("Nobody", {}, "no class 'Nobody'"),
+        ("Nothing", {}, "has no inputs"),
+        ("Echo", {"colour": "red"}, "unexpected keyword argument 'colour'"),
+    ],
+)
+def test_a_class_that_is_no_engine_is_refused(
+    target: str, options: dict[str, Any], says: str, own_engine: Path
+) -> None:
+    """What the class lacks is said in one line."""
+    with pytest.raises(ModelError, match=says):
+        engine_for("python", f"{own_engine}:{target}", options=options)
+
+
+def test_a_users_class_is_held_to_the_contract(own_engine: Path) -> None:
+    """An answer that is its input is copied, one too many is refused, and what it raises becomes one line."""
+    given = np.array([1, 2], np.float32)
+    (found,) = engine_for("python", f"{own_engine}:Echo").run({"a": given})
+    assert found.tolist() == [1, 2]
+    assert not np.may_share_memory(found, given)
+    with pytest.raises(ModelError, match="gave 2 outputs and announced 1"):
+        engine_for("python", f"{own_engine}:Echo", options={"gives": 2}).run({"a": given})
+    with pytest.raises(ModelError, match="the lamp"):
+        engine_for("python", f"{own_engine}:Fails").run({"a": given})
+
+
+def test_a_package_may_offer_engines(own_engine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An entry point is an engine by its name, given the artifact and the options; one that breaks is one line."""
+    monkeypatch.syspath_prepend(str(own_engine.parent))
+    offered = [
+        EntryPoint(name="echo", value="engines:Echo", group=python.GROUP),
+        EntryPoint(name="broken", value="engines:Gone", group=python.GROUP),
+    ]
+
+    def entry_points(group: str, name: str | None = None) -> list[EntryPoint]:
+        return [entry for entry in offered if entry.group == group and name in (None, entry.name)]
+
+    monkeypatch.setattr(python, "entry_points", entry_points)
+    monkeypatch.setattr(select, "entry_points", entry_points)
+    assert engine_for("echo", "weights.bin", options={"gives": 1}).outputs["a"].shape == (2,)
+    with pytest.raises(ModelLoadFailed, match="Gone"):
+        engine_for("broken")
+    with pytest.raises(UsageError, match=r"choose from onnx, .*, echo, broken"):
+        engine_for("nonsense", "weights.bin")
+
+
+def test_an_engine_that_is_not_installed_says_what_brings_it() -> None:
+    """Every extra is named with the command that installs it."""
+    code = """
+import sys
+from camcount.engines.select import ENGINES, engine_for
+from camcount.errors import UsageError
+for name, kind in ENGINES.items():
+    sys.modules.update(dict.fromkeys(kind.frameworks))  # None there means: not installed
+    try:
+        if kind.extra:
+            engine_for(name, "grpc://127.0.0.1:1/x")
+    except UsageError as error:
+        print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    extras = [kind.extra for kind in ENGINES.values() if kind.extra]
+    said = done.stdout.splitlines()
+    assert len(said) == len(extras) == 5
+    assert all(f'pip install "camcount[{extra}]" brings it' in line for extra, line in zip(extras, said, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("name", "artifact", "options", "says"),
+    [
+        ("onnx", None, {}, "name one"),
+        ("onnx", "x.onnx", {"options": {"precision": "bf16"}}, "no option 'precision': it has"),
+        ("openvino", "x.onnx", {"providers": ["cuda"]}, "no option 'providers'"),
+        ("motion", None, {"options": {"speed": 1}}, "it takes"),
+    ],
+)
+def test_options_that_an_engine_does_not_have_are_named(
+    name: str, artifact: str | None, options: dict[str, Any], says: str
+) -> None:
+    """A misspelt option is not passed over in silence."""
+    with pytest.raises(CamcountError, match=says) as caught:
+        engine_for(name, artifact, **options)
+    assert caught.value.usage
+
+
+def test_choosing_an_engine_imports_no_other() -> None:
+    """The table of engines costs none of their imports."""
+    code = (
+        "import sys, camcount.engines.select;"
+        "heavy = ('onnxruntime', 'openvino', 'torch', 'tensorflow', 'urllib3', 'grpc', 'cv2');"
+        "print([name for name in heavy if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
