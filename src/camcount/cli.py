@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from camcount import __version__
-from camcount.commands import check, count, demo, evaluate, models, track
+from camcount.commands import check, count, demo, evaluate, models, track, verify
 from camcount.errors import CamcountError
 
 app = typer.Typer(
@@ -21,6 +21,7 @@ app = typer.Typer(
 app.command("count")(count.count)
 app.command("check")(check.check)
 app.command("track")(track.track)
+app.command("verify")(verify.verify)
 app.command("demo")(demo.demo)
 app.add_typer(evaluate.app, name="evaluate")
 app.add_typer(models.app, name="models")

@@ -1,19 +1,20 @@
-"""Events out to a file: JSON Lines, CSV or Parquet, by the file's suffix."""
+"""Events to a file and back: JSON Lines, CSV or Parquet, by the file's suffix."""
 
 from __future__ import annotations
 
 import csv
 import errno
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
 
 from camcount.errors import DiskFull, UsageError
-from camcount.events import Event
+from camcount.events import Crossing, Event
 from camcount.protocols import Sink, Step
 
 if TYPE_CHECKING:
@@ -167,3 +168,48 @@ def _schema() -> pa.Schema:
     numbers = {"time_s", "dwell_s", "travel_s", "confidence", "x", "y"}
     kinds = {name: pa.float64() if name in numbers else pa.string() for name in COLUMNS}
     return pa.schema(list((kinds | {"track_id": pa.int64()}).items()))
+
+
+def read_crossings(path: Path) -> list[Crossing]:
+    """The crossings of an events file in any of the three formats, in its order.
+
+    Raises:
+        UsageError: the file is not there, or is none that `events_file` wrote.
+    """
+    try:
+        rows = _rows(path)
+        return [_crossing(row) for row in rows if row["type"] == Crossing.type]
+    except FileNotFoundError:
+        raise UsageError(f"no events file {path}: write one with camcount count … --events {path.name}") from None
+    except (KeyError, ValueError, TypeError, OSError) as error:
+        raise UsageError(f"{path} is no events file of camcount count --events: {error}") from None
+
+
+def _rows(path: Path) -> list[dict[str, Any]]:
+    if path.suffix == ".jsonl":
+        return [orjson.loads(row) for row in path.read_bytes().splitlines()]
+    if path.suffix == ".csv":
+        with path.open(newline="", encoding="utf-8") as file:
+            return list(csv.DictReader(file))
+    import pyarrow.parquet as pq
+
+    rows: list[dict[str, Any]] = pq.read_table(path).to_pylist()
+    return rows
+
+
+def _crossing(row: Mapping[str, Any]) -> Crossing:
+    point = row["point"] if "point" in row else (row["x"], row["y"])
+    if row["direction"] not in ("in", "out"):
+        raise ValueError(f"direction {row['direction']!r}")
+    return Crossing(
+        camera_id=row["camera_id"],
+        time_s=float(row["time_s"]),
+        time=datetime.fromisoformat(row["time"]) if row["time"] else None,
+        track_id=int(row["track_id"]),
+        label=row["label"],
+        confidence=float(row["confidence"]),
+        reason=row["reason"],
+        point=(float(point[0]), float(point[1])),
+        line=row["line"],
+        direction=row["direction"],
+    )

@@ -135,3 +135,34 @@ def print_demo(counted: Mapping[str, Any], true: Mapping[str, Any], written: Seq
     console.print(f"counted {sums[0]} of {sums[1]} true crossings ({sums[0] / max(sums[1], 1):.0%})")
     for path in written:
         console.print(f"wrote {path}")
+
+
+def print_review(result: Mapping[str, Any]) -> None:
+    """Accuracy of a count, with its 95 % interval."""
+    table = _table(
+        "How right is the count? (95 % interval)", "", "counted", "true", "accuracy", "precision", "recall"
+    )
+    for name, figures in [("total", result["total"]), *result["directions"].items()]:
+        ratios = [_range(figures[k], percent=True) for k in ("accuracy", "precision", "recall")]
+        table.add_row(name, str(figures["counted"]), _range(figures["true"], percent=False), *ratios)
+    console = Console(highlight=False)
+    console.print(table)
+    looked = result["looked_at"]
+    console.print(f"from {looked['events']} crossings and {looked['moments']} moments looked at")
+    spans = _table("By interval", "from", "to", "counted", "true", "accuracy", "looked at")
+    for row in result["intervals"]:
+        true = "–" if row["true"] is None else f"{row['true']:g}"
+        accuracy = "–" if row["accuracy"] is None else f"{row['accuracy']:.0%}"
+        spans.add_row(
+            f"{row['start_s']:g} s", f"{row['end_s']:g} s", str(row["counted"]), true, accuracy, str(row["looked_at"])
+        )
+    console.print(spans)
+
+
+def _range(bounds: Mapping[str, float] | None, *, percent: bool) -> str:
+    if bounds is None:
+        return "–"
+    form = "{:.0%}" if percent else "{:.1f}"
+    return " ".join(
+        [form.format(bounds["estimate"]), f"({form.format(bounds['low'])} to {form.format(bounds['high'])})"]
+    )
