@@ -127,9 +127,12 @@ class Path:
 class Actor(Protocol):
     """One person or vehicle. ``number`` is unique in its scene."""
 
-    number: int
-    label: str
-    path: Path
+    @property
+    def number(self) -> int: ...
+    @property
+    def label(self) -> str: ...
+    @property
+    def path(self) -> Path: ...
 
     def outline(self, view: View, times: Floats) -> Floats:
         """The exact boxes ``float64 (T, 4)`` xyxy in pixels, also where they lie outside the picture."""

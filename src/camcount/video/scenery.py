@@ -50,9 +50,9 @@ class View:
 
     width: int
     height: int
-    height_m: float = 9.5
+    height_m: float = 10.5
     yaw: float = 0.33
-    pitch: float = 0.43
+    pitch: float = 0.455
     focal: float = 0.66
 
     @cached_property
@@ -115,7 +115,7 @@ def _paint_ground(rng: np.random.Generator) -> Image:
 
     _pave(ground, rng)
     box(_WEST, _EAST, *ROAD, (92, 90, 88))
-    for lane in (15.2, 19.3):  # worn by tyres
+    for lane in (15.0, 19.9):  # worn by tyres
         for wheel in (-0.8, 0.8):
             box(_WEST, _EAST, lane + wheel - 0.3, lane + wheel + 0.3, (86, 84, 82))
     for _ in range(26):
@@ -124,15 +124,15 @@ def _paint_ground(rng: np.random.Generator) -> Image:
         box(x, x + rng.uniform(0.8, 4.5), y, y + rng.uniform(0.5, 1.3), (shade, shade - 1, shade - 3))
     for x in np.arange(_WEST, _EAST, 6.0):
         if not ZEBRA[0] - 5.5 < x < ZEBRA[1] + 2.5:
-            box(x, x + 3.0, 17.19, 17.31, (206, 210, 212))
+            box(x, x + 3.0, 17.36, 17.48, (206, 210, 212))
     for y in np.arange(ROAD[0] + 0.35, ROAD[1] - 0.3, 1.0):
         box(*ZEBRA, y, y + 0.52, (214, 218, 220))
-    box(ZEBRA[0] - 1.5, ZEBRA[0] - 1.15, 13.4, 17.2, (206, 210, 212))
-    box(ZEBRA[1] + 1.15, ZEBRA[1] + 1.5, 17.3, 21.2, (206, 210, 212))
+    box(ZEBRA[0] - 1.5, ZEBRA[0] - 1.15, 13.4, 17.3, (206, 210, 212))
+    box(ZEBRA[1] + 1.15, ZEBRA[1] + 1.5, 17.5, 21.2, (206, 210, 212))
     for y in ROAD:
-        outer = 0.3 if y == ROAD[1] else -0.3
-        box(_WEST, _EAST, *sorted((y, y + outer)), (176, 180, 182))
-        box(_WEST, _EAST, *sorted((y, y - outer / 2)), (62, 62, 62))
+        far = y == ROAD[1]
+        box(_WEST, _EAST, y if far else y - 0.3, y + 0.3 if far else y, (176, 180, 182))
+        box(_WEST, _EAST, y - 0.15 if far else y, y if far else y + 0.15, (62, 62, 62))
     for x in (-3.0, 10.5, 26.0):
         centre = (round((x - _WEST) * _PER_METRE), round((top - 18.4) * _PER_METRE))
         cv2.circle(ground, centre, 11, (58, 58, 60), -1, cv2.LINE_AA)
@@ -161,8 +161,8 @@ def _weather(ground: Image, rng: np.random.Generator, top: float) -> Image:
             pixel = (round((at[0] - _WEST) * _PER_METRE), round((top - at[1]) * _PER_METRE))
             cv2.circle(shade, pixel, int(rng.integers(12, 26)), 150, -1)
     cv2.rectangle(shade, (0, 0), (width, round(0.5 * _PER_METRE)), 170, -1)
-    shade = cv2.blur(shade, (17, 17))
-    lit = (ground + (stains + grain)[..., None]) * (shade.astype(np.float32) / 255)[..., None]
+    soft = cv2.blur(shade, (17, 17)).astype(np.float32) / 255
+    lit = (ground + (stains + grain)[..., None]) * soft[..., None]
     return np.clip(lit, 0, 255).astype(np.uint8)
 
 

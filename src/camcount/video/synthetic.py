@@ -92,8 +92,14 @@ class StreetScene:
         def render(width: int, height: int) -> Image:
             return self.picture(time_s, width, height)
 
-        size = {"width": self.view.width, "height": self.view.height}
-        return Frame(index=index, time_s=time_s, render=render, camera_id=self.camera_id, **size)
+        return Frame(
+            index=index,
+            time_s=time_s,
+            width=self.view.width,
+            height=self.view.height,
+            render=render,
+            camera_id=self.camera_id,
+        )
 
     def close(self) -> None:
         """Ends the stream."""
@@ -293,4 +299,4 @@ def _default_lines(view: View) -> tuple[Line, ...]:
         relative = np.clip(pixels / (view.width, view.height), 0.0, 1.0)
         return Line(name, tuple((round(float(u), 4), round(float(v), 4)) for u, v in relative))
 
-    return across("pavement", 4.6, 8.6, 12.95), across("road", 4.9, 13.1, 21.6)
+    return across("pavement", 4.6, 8.4, 11.8), across("road", 4.6, 11.95, 21.7)

@@ -58,10 +58,10 @@ class Lane:
 
 
 LANES = (
-    Lane(15.3, +1, 4.6, (7.0, 12.0)),
-    Lane(19.4, -1, 4.6, (7.0, 12.0)),
-    Lane(13.75, +1, 17.0, (4.2, 6.5), cycles=True),
-    Lane(21.0, -1, 21.0, (4.2, 6.5), cycles=True),
+    Lane(15.0, +1, 5.6, (7.0, 12.0)),
+    Lane(19.9, -1, 5.6, (7.0, 12.0)),
+    Lane(13.6, +1, 17.0, (4.2, 6.5), cycles=True),
+    Lane(21.15, -1, 21.0, (4.2, 6.5), cycles=True),
 )
 
 
@@ -181,10 +181,10 @@ def _walkers(
     west, east = (-9.0, 27.0) if near else (-14.0, 44.0)
     now = -_WARM_UP_S
     while now < seconds:
-        now += 0.4 + rng.exponential(3.2)
+        now += 0.8 + rng.exponential(3.8 if near else 4.4)
         towards = 1 if rng.random() < 0.5 else -1
         start, goal = (west, east) if towards > 0 else (east, west)
-        y = float(rng.uniform(pavement[0] + 1.5, pavement[1] - 0.5)) if near else float(rng.uniform(22.9, 25.3))
+        y = float(rng.uniform(pavement[0] + 1.1, pavement[1] - 1.8)) if near else float(rng.uniform(22.9, 25.3))
         speed = float(rng.uniform(0.95, 1.65))
         mood = rng.random()
         route = _Route(now, start, y)

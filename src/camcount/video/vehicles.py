@@ -125,7 +125,7 @@ class Vehicle:
         """The near and the far profile, then the rims, ``(T, points, 3)``."""
         corners = np.concatenate([self._shell.reshape(-1, 3), self._tyres.reshape(-1, 3)])
         ground = np.concatenate([self.path.at(times), np.zeros((len(times), 1))], axis=1)
-        return ground[:, None] + corners
+        return np.asarray(ground[:, None] + corners)
 
     def cast(self, brush: Brush, view: View, pose: Floats) -> None:
         """The shadow of the whole shell."""
