@@ -1,13 +1,13 @@
-"""``camcount models``: what can find objects."""
+"""``camcount models``: what can find objects, and the commands that keep models."""
 
 from __future__ import annotations
 
 import typer
 
-from camcount.commands import console
+from camcount.commands import console, models_registry
 from camcount.commands.console import JsonOption
 
-app = typer.Typer(invoke_without_command=True, help="The models and decoders that camcount knows.")
+app = typer.Typer(invoke_without_command=True, help="Models: packages, the registry, and what camcount knows itself.")
 
 
 @app.callback()
@@ -26,3 +26,16 @@ def models(context: typer.Context, json: JsonOption = False) -> None:
 
     print_figures("Built-in models (--model)", BUILT_IN)
     print_figures("Decoders for ONNX files (--decoder)", decoders)
+
+
+app.command("register")(models_registry.register)
+app.command("list")(models_registry.list_models)
+app.command("show")(models_registry.show)
+app.command("versions")(models_registry.versions)
+app.command("alias")(models_registry.alias)
+app.command("history")(models_registry.history)
+app.command("pull")(models_registry.pull)
+app.command("export")(models_registry.export)
+app.command("remove")(models_registry.remove)
+app.command("tag")(models_registry.tag)
+app.command("diff")(models_registry.diff)

@@ -65,11 +65,18 @@ def parse_reference(text: str) -> Reference:
 
 def _is_path(text: str, path: Path) -> bool:
     lower = text.lower()
-    return "/" in text or "\\" in text or lower.endswith(_MODEL_FILES + ARCHIVES) or (bool(text) and path.exists())
+    return "/" in text or "\\" in text or lower.endswith(_MODEL_FILES + ARCHIVES) or _exists(path)
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return bool(path.name) and path.exists()
+    except (OSError, ValueError):  # too long, or with a NUL in it
+        return False
 
 
 def _path_reference(text: str, path: Path) -> Reference:
-    if not path.exists():
+    if not _exists(path):
         raise ModelNotFound(f"no model {text!r}: there is no such file or folder")
     if path.is_dir() and (path / MANIFEST).exists():
         return Reference("package", text, path=path)
