@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,19 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from camcount.detection.detector import ModelDetector
+from camcount.detection.grids import cell_count
+from camcount.detection.labels import vocabulary
 from camcount.detection.load import detector_for
+from camcount.detection.preprocess import place
+from camcount.detections import Detections
+from camcount.engines.motion import MotionSettings
 from camcount.engines.onnx import OnnxEngine
+from camcount.engines.onnx_sizes import with_open_size
 from camcount.errors import CamcountError, ModelError, ModelLoadFailed, ModelNotFound, UsageError
 from camcount.frame import Frame
+from camcount.geometry import iou_matrix
+from camcount.video.open import source_for
 
 
 def save_model(
@@ -159,6 +169,111 @@ def test_file_with_names_becomes_a_detector(tmp_path: Path) -> None:
     assert found.xyxy.tolist() == [[48, 24, 80, 40]]
     assert found.label(0) == "dog"
     assert found.confidence[0] == pytest.approx(0.8)
+
+
+def convolution_model(path: Path, reshape_to: tuple[int, ...]) -> Path:
+    """YOLOX's form: every fourth pixel's mean colours, turned into one row per cell of 4x4 and repeated to six."""
+    picture = helper.make_tensor_value_info("images", TensorProto.FLOAT, [1, 3, 32, 32])
+    rows = helper.make_tensor_value_info("output", TensorProto.FLOAT, [1, 64, 6])
+    nodes = [
+        helper.make_node("AveragePool", ["images"], ["pooled"], kernel_shape=[4, 4], strides=[4, 4]),
+        helper.make_node("Concat", ["pooled", "pooled"], ["six"], axis=1),
+        helper.make_node("Reshape", ["six", "shape"], ["flat"]),
+        helper.make_node("Transpose", ["flat"], ["output"], perm=[0, 2, 1]),
+    ]
+    shape = numpy_helper.from_array(np.array(reshape_to, np.int64), "shape")
+    graph = helper.make_graph(nodes, "rows", [picture], [rows], [shape])
+    graph.value_info.append(helper.make_tensor_value_info("pooled", TensorProto.FLOAT, [1, 3, 8, 8]))
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), str(path))
+    return path
+
+
+def test_opened_model_takes_other_sizes_with_the_same_answers(tmp_path: Path) -> None:
+    """Height and width come free, the rest of the file stays valid, and the old size still gives the old answer."""
+    content = convolution_model(tmp_path / "m.onnx", (1, 6, -1)).read_bytes()
+    fixed, opened = OnnxEngine(content), OnnxEngine(with_open_size(content))
+    onnx.checker.check_model(onnx.load_from_string(with_open_size(content)))
+    assert opened.inputs["images"].shape == (1, 3, None, None)
+    picture = np.random.default_rng(0).random((1, 3, 32, 32), np.float32)
+    assert (opened.run({"images": picture})[0] == fixed.run({"images": picture})[0]).all()
+    assert opened.run({"images": picture[:, :, :16]})[0].shape == (1, 32, 6)
+    with pytest.raises(ModelError):
+        fixed.run({"images": picture[:, :, :16]})
+
+
+def test_opening_leaves_other_inputs_alone(tmp_path: Path) -> None:
+    """An input that is no picture keeps its shape."""
+    content = doubling_model(tmp_path / "m.onnx").read_bytes()
+    assert OnnxEngine(with_open_size(content)).inputs["x"].shape == (None, 3)
+
+
+@pytest.mark.parametrize("content", [b"this is no model", b"\x3a\xff", b"\x3a\x05ab", b"\xff" * 20, b"\x3b"])
+def test_opening_what_is_no_model_fails_plainly(content: bytes) -> None:
+    """Bytes that break off or make no sense raise instead of giving a mangled file."""
+    with pytest.raises(ValueError, match=r"ends in the middle|wire type"):
+        with_open_size(content)
+
+
+@pytest.mark.parametrize("name", ["yolox_nano_416x416", "light_person_detector"])
+def test_yolox_files_leave_out_padding(data: Path, name: str) -> None:
+    """Fixed YOLOX files run wide pictures at a smaller input and find what the full input finds."""
+    path = data / "weights" / f"{name}.onnx"
+    trimmed = detector_for(str(path), confidence=0.3)
+    assert isinstance(trimmed, ModelDetector)
+    assert trimmed.spec.multiple == 32
+    full = ModelDetector(
+        OnnxEngine(path),
+        replace(trimmed.spec, multiple=None),
+        vocabulary(trimmed.spec.labels, confidence=0.3),
+    )
+    source = source_for(str(data / "videos" / "people-walking.mp4"))
+    source.open()
+    frames = [frame for frame in (source.read() for _ in range(40)) if frame][::8]
+    source.close()
+    ours, theirs = trimmed.detect(frames), full.detect(frames)
+    assert place(trimmed.spec, 1280, 720).input_height < trimmed.spec.height * 0.75
+    again = [best_overlap(a, b) for a, b in zip(theirs, ours, strict=True)]
+    assert np.mean(np.concatenate(again) > 0.7) > 0.9
+    assert sum(map(len, ours)) == pytest.approx(sum(map(len, theirs)), rel=0.1)
+
+
+def best_overlap(sought: Detections, among: Detections) -> NDArray[Any]:
+    """For each box sought, the best intersection over union among the others."""
+    if not len(among):
+        return np.zeros(len(sought))
+    return np.asarray(iou_matrix(sought.xyxy, among.xyxy).max(axis=1))
+
+
+@pytest.mark.parametrize("name", ["picodet_s_320_coco", "nanodet_m_320", "FastestDet"])
+def test_models_that_cannot_be_opened_stay_as_they_are(data: Path, name: str) -> None:
+    """Families with their size baked in run at that size."""
+    detector = detector_for(str(data / "weights" / f"{name}.onnx"))
+    assert isinstance(detector, ModelDetector)
+    assert detector.spec.multiple is None
+
+
+def test_yolox_with_its_size_baked_in_stays_at_it(tmp_path: Path) -> None:
+    """A file that fits YOLOX but fails at another size is used at its own."""
+    cells = cell_count(96, 96, (8, 16, 32))
+    path = save_model(tmp_path / "m.onnx", {"output": np.zeros((1, cells, 85), np.float32)}, (1, 3, 96, 96))
+    detector = detector_for(str(path))
+    assert isinstance(detector, ModelDetector)
+    assert (detector.spec.decoder, detector.spec.multiple) == ("yolox", None)
+    assert len(detector.detect([grey_frame(96, 20)])[0]) == 0
+
+
+def test_motion_model_finds_what_moves(data: Path) -> None:
+    """The built-in model needs no file, one thread at a time, and calls everything an object."""
+    detector = detector_for(labels=["object"])
+    assert (detector.labels, detector.concurrency) == (("object",), 1)
+    source = source_for(str(data / "videos" / "cars.mp4"))
+    source.open()
+    frames = [frame for frame in (source.read() for _ in range(40)) if frame]
+    found = detector.detect(frames)
+    source.close()
+    assert sum(map(len, found)) > 20
+    assert max(each.xyxy.max() for each in found if len(each)) > MotionSettings().width
+    detector.close()
 
 
 def test_reidentification_model_is_no_detector(data: Path) -> None:

@@ -137,6 +137,24 @@ def test_boxes_are_cut_off_at_the_frame() -> None:
     assert at.to_frame(np.array([[-9, -9, 99, 99]], np.float32), frame).tolist() == [[0, 0, 128, 48]]
 
 
+@pytest.mark.parametrize(
+    ("fit", "size", "expected"),
+    [
+        ("letterbox", (640, 360), (0, 0, 64, 36, 64, 48)),
+        ("letterbox", (640, 100), (0, 0, 64, 10, 64, 16)),
+        ("letterbox", (100, 640), (0, 0, 8, 48, 16, 48)),
+        ("letterbox-centred", (640, 100), (0, 3, 64, 10, 64, 16)),
+        ("stretch", (640, 100), (0, 0, 64, 48, 64, 48)),
+    ],
+)
+def test_padding_beyond_the_next_multiple_is_left_out(
+    fit: Fit, size: tuple[int, int], expected: tuple[int, ...]
+) -> None:
+    """With a multiple of 16 the input is as large as the picture needs, and never larger than the full one."""
+    at = place(spec(fit=fit, multiple=16), *size)
+    assert (at.left, at.top, at.width, at.height, at.input_width, at.input_height) == expected
+
+
 def test_inside_never_enlarges() -> None:
     """A picture smaller than the model's limit goes in as it is."""
     at = place(spec(fit="inside"), 20, 10)
@@ -166,6 +184,7 @@ def test_frame_that_gives_another_size_than_asked() -> None:
         ({"mean": (1.0,)}, "mean"),
         ({"confidence": 1.5}, "confidence"),
         ({"nms_iou": 0.0}, "NMS"),
+        ({"multiple": 0}, "multiple"),
     ],
 )
 def test_spec_refuses_what_cannot_be(changes: dict[str, Any], word: str) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from camcount.detection.candidates import Array, Candidates
+from camcount.detection.candidates import Array, Candidates, Decode
 from camcount.detection.decoders import decoder_named
 from camcount.detection.labels import Vocabulary, vocabulary
 from camcount.detection.nms import keep_best
@@ -43,7 +44,7 @@ class ModelDetector:
         self._engine = engine
         self._words = words or vocabulary(spec.labels, default_confidence=spec.confidence)
         self._kind = decoder_named(spec.decoder)
-        self._decode = self._kind.build(spec)
+        self._decoders = {(spec.width, spec.height): self._kind.build(spec)}
         picture = picture_input(engine.inputs.values())
         if picture is None:
             raise ModelLoadFailed(f"no input for pictures among {list(engine.inputs)}: is this a detector?")
@@ -84,7 +85,7 @@ class ModelDetector:
         ]
 
     def _detections(self, outputs: Sequence[Array], frame: Frame, at: Placement) -> Detections:
-        found = self._words.select(self._candidates(outputs))
+        found = self._words.select(self._candidates(outputs, at))
         if self._kind.needs_nms and self.spec.nms_iou is not None and len(found) > 1:
             if len(found) > _NMS_INPUT:
                 found = found.take(np.argpartition(-found.scores, _NMS_INPUT)[:_NMS_INPUT])
@@ -98,9 +99,16 @@ class ModelDetector:
             found, boxes = found.take(real), boxes[real]
         return Detections(boxes, np.clip(found.scores, 0, 1), found.classes.astype(np.int32), self.labels)
 
-    def _candidates(self, outputs: Sequence[Array]) -> Candidates:
+    def _decoder(self, width: int, height: int) -> Decode:
+        decode = self._decoders.get((width, height))
+        if decode is None:
+            decode = self._kind.build(replace(self.spec, width=width, height=height))
+            self._decoders[width, height] = decode
+        return decode
+
+    def _candidates(self, outputs: Sequence[Array], at: Placement) -> Candidates:
         try:
-            found = self._decode(outputs, self._words.lowest)
+            found = self._decoder(at.input_width, at.input_height)(outputs, self._words.lowest)
         except (ValueError, IndexError) as error:
             shapes = ", ".join(str(list(output.shape)) for output in outputs)
             raise PostprocessingFailed(

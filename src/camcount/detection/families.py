@@ -113,7 +113,7 @@ def _yolox(seen: Evidence) -> Match | None:
         return None
     if not seen.settled and (_in_pixels(table) or (strides == _LEVELS[4] and classes != 80 and seen.classes is None)):
         return None
-    return Match(classes, {"strides": strides})
+    return Match(classes, {"strides": strides}, {"multiple": strides[-1]})
 
 
 def _yolov5(seen: Evidence) -> Match | None:

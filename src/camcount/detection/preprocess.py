@@ -47,6 +47,9 @@ def place(spec: ModelSpec, width: int, height: int) -> Placement:
     inner_width, inner_height = max(1, round(width * scale)), max(1, round(height * scale))
     if spec.fit == "inside":
         return Placement(0, 0, inner_width, inner_height, inner_width, inner_height)
+    if spec.multiple is not None:
+        full_width = min(full_width, -(-inner_width // spec.multiple) * spec.multiple)
+        full_height = min(full_height, -(-inner_height // spec.multiple) * spec.multiple)
     left = top = 0
     if spec.fit == "letterbox-centred":
         left, top = (full_width - inner_width) // 2, (full_height - inner_height) // 2

@@ -64,8 +64,10 @@ def recognise(
     pictures = {**PICTURES[decoder], **match.pictures}
     if picture.dtype == np.uint8:
         pictures = {key: value for key, value in pictures.items() if key not in ("scale", "mean", "std")}
-    if pictures["fit"] == "inside" and None not in _sides(picture, layout):
-        pictures["fit"] = "stretch"
+    if None not in _sides(picture, layout):
+        pictures.pop("multiple", None)
+        if pictures["fit"] == "inside":
+            pictures["fit"] = "stretch"
     labels = _labels(names, match.classes, name)
     if not DECODERS[decoder].needs_nms:
         pictures["nms_iou"] = None

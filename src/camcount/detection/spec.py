@@ -28,6 +28,8 @@ class ModelSpec:
         decoder: a name in `camcount.detection.decoders.DECODERS`.
         labels: the names of the model's classes, in the order of its class numbers.
         width, height: size of the model's input in pixels.
+        multiple: of a letterbox's padding, what lies beyond the next multiple of so many pixels is left out, which
+            makes the input smaller; ``None`` for models that take the full size only.
         pad: pixel value 0..255 around a letterboxed picture, before normalisation.
         parameters: what this model's decoder needs to know beyond the outputs themselves; each decoder lists its own.
         confidence: detections below are not returned; low on purpose, trackers use the weak ones too.
@@ -45,6 +47,7 @@ class ModelSpec:
     fit: Fit = "letterbox"
     colour: Colour = "bgr"
     layout: Layout = "nchw"
+    multiple: int | None = None
     pad: int = 114
     scale: float = 1.0
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
@@ -61,6 +64,8 @@ class ModelSpec:
             raise UsageError(f"unknown fit {self.fit!r}: choose from {', '.join(FITS)}")
         if self.colour not in ("bgr", "rgb"):
             raise UsageError(f"unknown colour order {self.colour!r}: choose bgr or rgb")
+        if self.multiple is not None and self.multiple < 1:
+            raise UsageError(f"multiple {self.multiple} must be at least 1 pixel")
         if len(self.mean) != 3 or len(self.std) != 3 or 0 in self.std:
             raise UsageError("mean and std take three numbers each, and std none that is 0")
         if not 0 < self.confidence < 1:
