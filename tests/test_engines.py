@@ -11,7 +11,6 @@ import threading
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +24,9 @@ from camcount.detection.preprocess import Preprocessor
 from camcount.detection.recognise import recognise
 from camcount.detection.spec import ModelSpec
 from camcount.detections import Detections
-from camcount.engines import python, select
 from camcount.engines.onnx import OnnxEngine
-from camcount.engines.select import ENGINES, engine_for
-from camcount.errors import CamcountError, ModelError, ModelLoadFailed, ModelNotFound, UsageError
+from camcount.engines.select import engine_for
+from camcount.errors import ModelError, ModelLoadFailed, UsageError
 from camcount.frame import Frame, Image
 from camcount.protocols import Engine
 from tests.remote_servers import mlserver
@@ -58,22 +56,6 @@ class Own:
 
     def run(self, feeds):
         return self._inner.run(feeds)
-
-class Echo:
-    def __init__(self, path, gives=1):
-        self.inputs = self.outputs = {"a": [2]}
-        self._gives = gives
-
-    def run(self, feeds):
-        return [feeds["a"]] * self._gives
-
-class Nothing:
-    def __init__(self, path):
-        pass
-
-class Fails(Echo):
-    def run(self, feeds):
-        raise KeyError("the lamp\\nis out")
 """
 
 
@@ -100,7 +82,7 @@ def exports(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def own_engine(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file with engines of a user's own."""
+    """A file with an engine of a user's own."""
     path = tmp_path_factory.mktemp("own") / "engines.py"
     path.write_text(OWN_ENGINE)
     return path
@@ -360,13 +342,6 @@ def test_a_corrupt_file_is_refused_in_one_line(
     assert "Traceback" not in capfd.readouterr().err
 
 
-@pytest.mark.parametrize("name", ["onnx", "openvino", "torch", "tensorflow", "litert", "python"])
-def test_a_file_that_is_not_there_is_not_found(name: str, tmp_path: Path) -> None:
-    """MODEL_001 and the path."""
-    with pytest.raises(ModelNotFound, match="none"):
-        engine_for(name, f"{tmp_path}/none.py:Own" if name == "python" else tmp_path / "none.onnx")
-
-
 def _boxes(engine: Engine, spec: ModelSpec, frames: list[Frame]) -> list[Detections]:
     detector = ModelDetector(engine, spec)
     return [detector.detect([frame])[0] for frame in frames]
@@ -398,28 +373,6 @@ def test_four_formats_give_the_same_boxes(
             assert abs(have.confidence[overlap.argmax()] - score) <= (0.05 if least else 0.02)
         if not least:
             assert len(have) == len(want)
-
-
-def test_openvino_runs_its_own_format(data: Path, tmp_path: Path) -> None:
-    """An IR with half-precision weights loads, is described and finds somebody; without its weights it is refused."""
-    xml = data / "weights" / "person-detection-retail-0013-FP16" / "person-detection-retail-0013.xml"
-    engine = engine_for("openvino", xml)
-    (name, info), (_, rows) = next(iter(engine.inputs.items())), next(iter(engine.outputs.items()))
-    assert (info.shape, rows.shape) == ((1, 3, 320, 544), (1, 1, 200, 7))
-    picture = _frame(sorted((data / "images" / "photos").iterdir())[0]).image(544, 320)
-    found = engine.run({name: picture.transpose(2, 0, 1)[None].astype(np.float32)})[0]
-    assert found[0, 0, :, 2].max() > 0.5
-    with pytest.raises(ModelLoadFailed, match="holds its weights"):
-        engine_for("openvino", shutil.copy(xml, tmp_path))
-
-
-def test_openvino_takes_another_shape_than_the_file_has(data: Path) -> None:
-    """A size that the file does not fix is fixed on loading; an input that there is not is named."""
-    model = data / "weights" / "person-detection-retail-0013-FP16" / "person-detection-retail-0013.xml"
-    smaller = engine_for("openvino", model, options={"shapes": {"data": [1, 3, 160, 272]}})
-    assert next(iter(smaller.inputs.values())).shape == (1, 3, 160, 272)
-    with pytest.raises(UsageError, match="no input 'pixels'"):
-        engine_for("openvino", model, options={"shapes": {"pixels": [1]}})
 
 
 @pytest.mark.parametrize(
@@ -482,101 +435,3 @@ def test_torchscript_says_what_it_takes_or_is_told(exports: Path, tmp_path: Path
     engine: Any = engine_for("torch", noted)
     assert engine.inputs["images"].shape == (1, 3, 192, 192)
     assert engine.metadata["names"] == "{'0': 'person'}"
-
-
-@pytest.mark.parametrize(
-    ("target", "options", "says"),
-    [
-        ("Nobody", {}, "no class 'Nobody'"),
-        ("Nothing", {}, "has no inputs"),
-        ("Echo", {"colour": "red"}, "unexpected keyword argument 'colour'"),
-    ],
-)
-def test_a_class_that_is_no_engine_is_refused(
-    target: str, options: dict[str, Any], says: str, own_engine: Path
-) -> None:
-    """What the class lacks is said in one line."""
-    with pytest.raises(ModelError, match=says):
-        engine_for("python", f"{own_engine}:{target}", options=options)
-
-
-def test_a_users_class_is_held_to_the_contract(own_engine: Path) -> None:
-    """An answer that is its input is copied, one too many is refused, and what it raises becomes one line."""
-    given = np.array([1, 2], np.float32)
-    (found,) = engine_for("python", f"{own_engine}:Echo").run({"a": given})
-    assert found.tolist() == [1, 2]
-    assert not np.may_share_memory(found, given)
-    with pytest.raises(ModelError, match="gave 2 outputs and announced 1"):
-        engine_for("python", f"{own_engine}:Echo", options={"gives": 2}).run({"a": given})
-    with pytest.raises(ModelError, match="the lamp"):
-        engine_for("python", f"{own_engine}:Fails").run({"a": given})
-
-
-def test_a_package_may_offer_engines(own_engine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An entry point is an engine by its name, given the artifact and the options; one that breaks is one line."""
-    monkeypatch.syspath_prepend(str(own_engine.parent))
-    offered = [
-        EntryPoint(name="echo", value="engines:Echo", group=python.GROUP),
-        EntryPoint(name="broken", value="engines:Gone", group=python.GROUP),
-    ]
-
-    def entry_points(group: str, name: str | None = None) -> list[EntryPoint]:
-        return [entry for entry in offered if entry.group == group and name in (None, entry.name)]
-
-    monkeypatch.setattr(python, "entry_points", entry_points)
-    monkeypatch.setattr(select, "entry_points", entry_points)
-    assert engine_for("echo", "weights.bin", options={"gives": 1}).outputs["a"].shape == (2,)
-    with pytest.raises(ModelLoadFailed, match="Gone"):
-        engine_for("broken")
-    with pytest.raises(UsageError, match=r"choose from onnx, .*, echo, broken"):
-        engine_for("nonsense", "weights.bin")
-
-
-def test_an_engine_that_is_not_installed_says_what_brings_it() -> None:
-    """Every extra is named with the command that installs it."""
-    code = """
-import sys
-from camcount.engines.select import ENGINES, engine_for
-from camcount.errors import UsageError
-for name, kind in ENGINES.items():
-    sys.modules.update(dict.fromkeys(kind.frameworks))  # None there means: not installed
-    try:
-        if kind.extra:
-            engine_for(name, "grpc://127.0.0.1:1/x")
-    except UsageError as error:
-        print(error)
-"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    extras = [kind.extra for kind in ENGINES.values() if kind.extra]
-    said = done.stdout.splitlines()
-    assert len(said) == len(extras) == 5
-    assert all(f'pip install "camcount[{extra}]" brings it' in line for extra, line in zip(extras, said, strict=True))
-
-
-@pytest.mark.parametrize(
-    ("name", "artifact", "options", "says"),
-    [
-        ("onnx", None, {}, "name one"),
-        ("onnx", "x.onnx", {"options": {"precision": "bf16"}}, "no option 'precision': it has"),
-        ("openvino", "x.onnx", {"providers": ["cuda"]}, "no option 'providers'"),
-        ("motion", None, {"options": {"speed": 1}}, "it takes"),
-    ],
-)
-def test_options_that_an_engine_does_not_have_are_named(
-    name: str, artifact: str | None, options: dict[str, Any], says: str
-) -> None:
-    """A misspelt option is not passed over in silence."""
-    with pytest.raises(CamcountError, match=says) as caught:
-        engine_for(name, artifact, **options)
-    assert caught.value.usage
-
-
-def test_choosing_an_engine_imports_no_other() -> None:
-    """The table of engines costs none of their imports."""
-    code = (
-        "import sys, camcount.engines.select;"
-        "heavy = ('onnxruntime', 'openvino', 'torch', 'tensorflow', 'urllib3', 'grpc', 'cv2');"
-        "print([name for name in heavy if name in sys.modules])"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
