@@ -108,7 +108,8 @@ def test_coco_files_give_the_same_as_yolo_folders(tmp_path: Path) -> None:
     (same,) = labelled_pictures(images, truth)
     assert picture.boxes[:2].tolist() == same.boxes.tolist() == [[0, 0, 100, 100], [100, 0, 200, 100]]
     assert picture.labels[:2] == same.labels == ("person", "car")
-    boxes = [(150, 50, 200, 100, 0.99, 0), (0, 0, 100, 100, 0.9, 0), (100, 0, 200, 100, 0.9, 1)]
+    crowded = [(150, 50, 200, 100, 0.99, 0), (151, 50, 200, 100, 0.98, 0)]
+    boxes = [*crowded, (0, 0, 100, 100, 0.9, 0), (100, 0, 200, 100, 0.9, 1)]
     score = evaluate_detection(Told(["person", "car"], lambda i: [*boxes]), images, tmp_path / "coco.json")
     assert score.map == pytest.approx(1.0)
     assert (score.images, score.objects) == (1, 2)
