@@ -78,6 +78,17 @@ def test_openvino_takes_another_shape_than_the_file_has(data: Path) -> None:
         engine_for("openvino", model, options={"shapes": {"pixels": [1]}})
 
 
+def test_a_precision_that_the_processor_lacks_is_refused(monkeypatch: pytest.MonkeyPatch, data: Path) -> None:
+    """OpenVINO would compute in another one and say nothing."""
+    import openvino
+
+    monkeypatch.setattr(openvino.Core, "get_property", lambda *_: ["FP32", "INT8"])
+    model = data / "weights" / "light_person_detector.onnx"
+    assert engine_for("openvino", model).inputs
+    with pytest.raises(UsageError, match="does not compute in bf16"):
+        engine_for("openvino", model, options={"precision": "bf16"})
+
+
 @pytest.mark.parametrize(
     ("target", "options", "says"),
     [
