@@ -47,6 +47,15 @@ def test_a_signed_package_is_accepted(package: Package, keys: Keys, tmp_path: Pa
             verify_signature(unpacked, keys[1])
 
 
+def test_a_package_may_be_named_relative_to_the_folder_one_is_in(
+    package: Package, keys: Keys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As people type it."""
+    monkeypatch.chdir(package.root.parent)
+    sign(open_package(package.root.name), keys[0])
+    verify_signature(open_package(package.root.name), keys[1])
+
+
 def test_the_signature_is_a_sigstore_bundle(package: Package) -> None:
     """Other tools of the OpenSSF's model signing read it: an in-toto statement over every file by name."""
     bundle = json.loads((package.root / SIGNATURE).read_text())

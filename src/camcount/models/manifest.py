@@ -36,6 +36,14 @@ def _version(text: Any) -> Any:
         raise ValueError(str(error)) from None
 
 
+def _lists(value: Any) -> Any:
+    """Tuples as JSON has them."""
+    if isinstance(value, Mapping):
+        return {key: _lists(entry) for key, entry in value.items()}
+    return [_lists(entry) for entry in value] if isinstance(value, (list, tuple)) else value
+
+
+Options = Annotated[dict[str, JsonValue], BeforeValidator(_lists)]
 FileName = Annotated[str, Field(min_length=1, max_length=255), AfterValidator(inside)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
 SemVer = Annotated[str, BeforeValidator(_version), Field(json_schema_extra={"pattern": SEMVER})]
@@ -74,7 +82,9 @@ class Input(_Part):
     mean: Triple = (0.0, 0.0, 0.0)
     std: Triple = (1.0, 1.0, 1.0)
     alignment: Annotated[int, Field(ge=1, le=1024)] = 1
-    """Both sides are multiples of this, for whoever makes further sizes."""
+    """What both sides have to be multiples of."""
+    flexible: bool = False
+    """The artifact takes any smaller size too: what is only padding is left out, up to ``alignment``."""
     buckets: tuple[Bucket, ...] = ()
 
     @model_validator(mode="after")
@@ -91,7 +101,7 @@ class Output(_Part):
     """What the outputs mean: the decoder and what it has to know."""
 
     decoder: str
-    parameters: dict[str, JsonValue] = {}
+    parameters: Options = {}
     nms_iou: Annotated[float, Field(gt=0, le=1)] | None = 0.5
     max_detections: Annotated[int, Field(ge=1, le=100_000)] = 300
 
@@ -157,6 +167,7 @@ class Plain(_Part):
     artifact: FileName
     size: Size
     labels: dict[int, str]
+    thresholds: Thresholds = Thresholds()
 
 
 class Encryption(_Part):
@@ -174,7 +185,7 @@ class Manifest(_Part):
     description: str = ""
     task: Literal["detection", "embedding"] = "detection"
     engine: Annotated[str, Field(min_length=1)] = "onnx"
-    engine_options: dict[str, JsonValue] = {}
+    engine_options: Options = {}
     artifact: Annotated[str, Field(min_length=1, max_length=2000)]
     """The file or folder that the engine loads; an address where the engine is ``remote``."""
     safe: bool = True
@@ -250,6 +261,7 @@ class Manifest(_Part):
             **self.input.model_dump(include=set(_PICTURE)),
             width=width,
             height=height,
+            multiple=self.input.alignment if self.input.flexible else None,
             decoder=self.output.decoder,
             parameters={key: _frozen(value) for key, value in self.output.parameters.items()},
             labels=tuple(self.labels.values()),
@@ -279,7 +291,8 @@ def _frozen(value: JsonValue) -> Any:
 
 def picture_fields(spec: ModelSpec) -> dict[str, Any]:
     """The part of a spec that goes under ``input``, size included."""
-    return {"size": (spec.width, spec.height), **{name: getattr(spec, name) for name in _PICTURE}}
+    fields = {"size": (spec.width, spec.height), **{name: getattr(spec, name) for name in _PICTURE}}
+    return fields if spec.multiple is None else {**fields, "alignment": spec.multiple, "flexible": True}
 
 
 def manifest_of(values: Any, origin: str) -> Manifest:
@@ -332,10 +345,7 @@ def _read(file: Path) -> Any:
 def save_manifest(manifest: Manifest, folder: str | Path) -> Path:
     """Writes `model.yaml` into a folder, whole or not at all; gives the file's path."""
     file = Path(folder) / MANIFEST
-    values = manifest.model_dump(mode="json", include=set(_ALWAYS)) | manifest.model_dump(
-        mode="json", exclude_defaults=True
-    )
-    values["labels"] = manifest.labels
+    values = _lists(manifest.model_dump(include=set(_ALWAYS)) | manifest.model_dump(exclude_defaults=True))
     part = file.with_suffix(".part")
     text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=110, default_flow_style=None)
     part.write_text(text, encoding="utf-8")

@@ -123,6 +123,11 @@ class Graph:
         return content
 
     @property
+    def nodes(self) -> int:
+        """How many operations it has."""
+        return len(self._graph.node)
+
+    @property
     def batch_is_free(self) -> bool:
         """Whether the first side of the input is open."""
         return not _sides(self._input)[0]
@@ -140,6 +145,7 @@ class Graph:
         self._settle()
         for entry in (self._input, *self._graph.output):
             entry.type.tensor_type.shape.dim[0].dim_param = "batch"
+        del self._graph.value_info[:]
 
     def resize(self, width: int, height: int) -> None:
         """Another size of the input's pictures, in pixels; for inputs ``[B, 3, H, W]``.
@@ -185,6 +191,8 @@ class Graph:
             for node in self._graph.node:
                 name = node.output[0]
                 if name in open_ and node.input[0] not in unsure:
+                    if node.input[0] not in shapes:
+                        raise CannotChange(f"nothing fits together any more at {node.name or name}")
                     self._write_target(node, shapes[node.input[0]])
                     open_.discard(name)
                     unsure.add(name)
@@ -195,7 +203,10 @@ class Graph:
         self._shapes = self._inferred()
         for output in self._graph.output:
             for side, size in zip(output.type.tensor_type.shape.dim, self._shapes[output.name], strict=False):
-                side.dim_value = size
+                if size:
+                    side.dim_value = size
+                else:
+                    side.dim_param = "batch"
 
     def _write_target(self, node: Any, sides: Shape) -> None:
         relation = self._relations[node.output[0]]

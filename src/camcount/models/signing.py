@@ -53,6 +53,7 @@ def sign(package: Package, private_key: str | Path, password: str | None = None)
     """
     signing = _require_library()
     package.verify()
+    root = package.root.resolve()  # the library leaves out what is ignored by its absolute path only
     target = package.root / SIGNATURE
     # the library's annotation says str, and what it passes the password on to takes bytes only
     secret: Any = password.encode() if password else None
@@ -60,7 +61,7 @@ def sign(package: Package, private_key: str | Path, password: str | None = None)
         made = Path(folder) / SIGNATURE
         try:
             signer = signing.signing.Config().use_elliptic_key_signer(private_key=private_key, password=secret)
-            signer.set_hashing_config(_hashing(package.root)).sign(package.root, made)
+            signer.set_hashing_config(_hashing(root)).sign(root, made)
             target.write_bytes(made.read_bytes())
         except Exception as error:  # the library lets everything through that its own libraries raise
             raise UsageError(f"{package.root} cannot be signed with {private_key}: {_one_line(error)}") from error
@@ -78,9 +79,10 @@ def verify_signature(package: Package, public_key: str | Path) -> None:
     _require_public_key(Path(public_key))
     if package.signature is None:
         raise ModelLoadFailed(f"{package.manifest.reference} is not signed: sign it with 'camcount models sign'")
+    root = package.root.resolve()
     try:
         verifier = signing.verifying.Config().use_elliptic_key_verifier(public_key=public_key)
-        verifier.set_hashing_config(_hashing(package.root)).verify(package.root, package.signature)
+        verifier.set_hashing_config(_hashing(root)).verify(root, root / SIGNATURE)
     except Exception as error:  # as above
         raise ModelLoadFailed(
             f"{package.manifest.reference} is refused, its signature does not hold: {_reason(error)}"

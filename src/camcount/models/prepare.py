@@ -1,0 +1,345 @@
+"""Preparing a model for the cameras it will serve: each step is kept only if the boxes stay the same.
+
+The plain artifact stays in the package: every step can be undone, and its check be run again at any time.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from camcount.detection.buckets import BucketDetector, best_size
+from camcount.detection.detector import ModelDetector
+from camcount.detection.spec import ModelSpec
+from camcount.detections import Detections
+from camcount.engines.onnx import OnnxEngine
+from camcount.engines.onnx_saving import simplified
+from camcount.errors import ModelError, UsageError
+from camcount.frame import Frame
+from camcount.models.agreement import Agreement, agreement, answers, times_as_fast
+from camcount.models.manifest import Manifest, Plain, Size, Step
+from camcount.models.package import Package, seal
+from camcount.models.packaged import detector_of
+from camcount.models.prepare_graph import CannotChange, Graph
+
+LEAST = 0.99
+_ENOUGH = 10
+"""Fewer sure boxes than this prove nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A model on its way: its files by input size, the main one first, and the classes that are left."""
+
+    spec: ModelSpec
+    files: Mapping[Size, bytes]
+
+    @property
+    def main(self) -> Size:
+        """The main input size."""
+        return self.spec.width, self.spec.height
+
+    def detector(self, size: Size | None = None) -> ModelDetector | BucketDetector:
+        """The draft as a detector; in one input size only, if one is given."""
+        if size is not None:
+            return self._in(size)
+        return BucketDetector(
+            self._in(self.main), {at: partial(self._in, at) for at in self.files if at != self.main}
+        )
+
+    def _in(self, size: Size) -> ModelDetector:
+        spec = replace(self.spec, width=size[0], height=size[1])
+        return ModelDetector(OnnxEngine(self.files[size]), spec)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wishes:
+    """What to prepare a model for.
+
+    Attributes:
+        labels: cut all other classes out; ``None``: keep all.
+        sizes: further input sizes; ``None``: those that the shapes of the sample pictures call for.
+        least: recall and precision below which a step is undone.
+        rounds: how often the speed is measured.
+    """
+
+    labels: tuple[str, ...] | None = None
+    sizes: tuple[Size, ...] | None = None
+    least: float = LEAST
+    rounds: int = 5
+
+
+@dataclass(slots=True)
+class Preparation:
+    """The steps over one model and its sample pictures."""
+
+    plain: Draft
+    frames: Sequence[Frame]
+    wishes: Wishes
+    report: Callable[[Step], None] = lambda step: None
+    steps: list[Step] = field(default_factory=list)
+    _answers: list[Detections] = field(default_factory=list)
+
+    def run(self) -> Draft:
+        """All steps, one after the other; what the last kept one left."""
+        self._answers = answers(self.plain.detector(), self.frames)
+        draft = self._try("free batch axis", self.plain, _free_batch)
+        if self.wishes.labels is not None:
+            draft = self._try("fewer classes", draft, partial(_keep_labels, labels=self.wishes.labels))
+        for size in self._sizes():
+            draft = self._try(f"input {size[0]}x{size[1]}", draft, partial(_add_size, size=size), size)
+        return self._try("constants folded", draft, _simplify)
+
+    def _sizes(self) -> Iterator[Size]:
+        main = self.plain.main
+        wanted = self.wishes.sizes
+        if wanted is None:
+            step = alignment(self.plain.spec)
+            wanted = tuple(
+                rectangle(main, step, *shape) for shape in sorted({(f.width, f.height) for f in self.frames})
+            )
+        yield from (size for size in dict.fromkeys(wanted) if size != main)
+
+    def _try(
+        self, name: str, before: Draft, change: Callable[[Draft], tuple[Draft, str]], size: Size | None = None
+    ) -> Draft:
+        try:
+            after, detail = change(before)
+            kept, step = self._judge(name, before, after, detail, size)
+        except (CannotChange, ModelError) as error:
+            kept, step = before, Step(name=name, kept=False, detail=f"not possible: {error}")
+        self.steps.append(step)
+        self.report(step)
+        return kept
+
+    def _judge(self, name: str, before: Draft, after: Draft, detail: str, size: Size | None) -> tuple[Draft, Step]:
+        rows = self._rows(after, size)
+        if not rows:
+            return before, Step(name=name, kept=False, detail=f"{detail}; no sample picture has this shape")
+        frames = [self.frames[row] for row in rows]
+        changed = after.detector(size)
+        found = agreement([self._answers[row] for row in rows], answers(changed, frames), after.spec.labels)
+        holds = min(found.recall, found.precision) >= self.wishes.least
+        enough = found.plain_sure >= _ENOUGH
+        speed = times_as_fast(before.detector(), changed, frames[:16], self.wishes.rounds)
+        if not enough:
+            detail += f"; only {found.plain_sure} sure boxes in the sample pictures: give a video with more in it"
+        step = Step(
+            name=name,
+            kept=holds and enough,
+            detail=detail,
+            recall=found.recall,
+            precision=found.precision,
+            speed=round(speed, 3),
+        )
+        return (after if step.kept else before), step
+
+    def _rows(self, draft: Draft, size: Size | None) -> list[int]:
+        """The sample pictures that a step is about."""
+        if size is None:
+            return list(range(len(self.frames)))
+        sizes = list(draft.files)
+        return [
+            row
+            for row, frame in enumerate(self.frames)
+            if best_size(sizes, draft.spec.fit, frame.width, frame.height) == size
+        ]
+
+
+def rectangle(main: Size, step: int, width: int, height: int) -> Size:
+    """The smallest input size in which a picture of that shape is as large as in the main one.
+
+    >>> rectangle((416, 416), 32, 1920, 1080), rectangle((416, 416), 32, 640, 480)
+    ((416, 256), (416, 320))
+    """
+    scale = min(main[0] / width, main[1] / height)
+    sides = (round(side * scale) for side in (width, height))
+    across, down = (min(-(-side // step) * step, limit) for side, limit in zip(sides, main, strict=True))
+    return across, down
+
+
+def alignment(spec: ModelSpec) -> int:
+    """What both sides of an input size have to be multiples of, as far as the model's own size shows."""
+    strides = spec.parameters.get("strides", (32,))
+    return math.gcd(spec.width, spec.height, max(strides))
+
+
+def _free_batch(draft: Draft) -> tuple[Draft, str]:
+    def change(graph: Graph) -> None:
+        if graph.batch_is_free:
+            raise CannotChange("it takes any number of pictures already")
+        graph.free_batch()
+
+    changed = _changed(draft, change)
+    _require_equal_batch(changed)
+    return changed, "any number of pictures at once"
+
+
+def _require_equal_batch(draft: Draft) -> None:
+    engine = OnnxEngine(draft.files[draft.main])
+    info = next(iter(engine.inputs.values()))
+    pair = (
+        np.random.default_rng(0).random((2, *(side or 1 for side in info.shape[1:])), np.float32).astype(info.dtype)
+    )
+    both = engine.run({info.name: pair})
+    single = [engine.run({info.name: pair[row : row + 1]}) for row in range(2)]
+    for number, output in enumerate(both):
+        if not np.allclose(output, np.concatenate([one[number] for one in single]), rtol=1e-3, atol=1e-2):
+            raise CannotChange("pictures that go in together come out changed")
+
+
+def _keep_labels(draft: Draft, labels: Sequence[str]) -> tuple[Draft, str]:
+    names = draft.spec.labels
+    kept = [number for number, name in enumerate(names) if name in labels]
+    if len(kept) == len(names):
+        raise CannotChange("it has no other classes")
+    changed = _changed(draft, lambda graph: graph.keep_classes(kept, len(names)))
+    spec = replace(draft.spec, labels=tuple(names[number] for number in kept))
+    return replace(changed, spec=spec), f"{len(names)} classes cut to {len(kept)}"
+
+
+def _add_size(draft: Draft, size: Size) -> tuple[Draft, str]:
+    graph = Graph(draft.files[draft.main])
+    graph.resize(*size)
+    share = size[0] * size[1] / (draft.main[0] * draft.main[1])
+    return replace(draft, files={**draft.files, size: graph.content}), f"{share:.0%} of the pixels"
+
+
+def _simplify(draft: Draft) -> tuple[Draft, str]:
+    files = {size: simplified(content) for size, content in draft.files.items()}
+    counts = [Graph(content).nodes for content in (draft.files[draft.main], files[draft.main])]
+    return replace(draft, files=files), f"{counts[0]} nodes to {counts[1]}"
+
+
+def _changed(draft: Draft, change: Callable[[Graph], object]) -> Draft:
+    files = {}
+    for size, content in draft.files.items():
+        graph = Graph(content)
+        change(graph)
+        files[size] = graph.content
+    return replace(draft, files=files)
+
+
+def prepare(
+    package: Package, frames: Sequence[Frame], wishes: Wishes, report: Callable[[Step], None] = lambda step: None
+) -> Package:
+    """Prepares a package in its own folder, beginning with the plain model again if it was prepared before.
+
+    Raises:
+        UsageError: a model that is not prepared here, or a label that it does not have.
+        ModelLoadFailed: the package is damaged.
+    """
+    package = undo(package)
+    manifest = package.manifest
+    _require_preparable(manifest, wishes)
+    plain = Draft(manifest.spec(), {manifest.input.size: package.artifact.read_bytes()})
+    work = Preparation(plain, frames, wishes, report)
+    draft = work.run()
+    if draft is plain:
+        return seal(package.root, manifest.changed(preparation=work.steps))
+    return _write(package, draft, work.steps)
+
+
+def _require_preparable(manifest: Manifest, wishes: Wishes) -> None:
+    if manifest.engine not in ("onnx", "openvino") or not manifest.artifact.endswith(".onnx"):
+        raise UsageError(f"{manifest.reference} is no ONNX file: only those are prepared, others serve as they are")
+    if manifest.encryption is not None:
+        raise UsageError(f"{manifest.reference} is encrypted: prepare it first, encrypt it then")
+    if strays := set(wishes.labels or ()) - set(manifest.labels.values()):
+        raise UsageError(
+            f"{manifest.reference} has no label {min(strays)!r}: it has {', '.join(manifest.labels.values())}"
+        )
+
+
+def _write(package: Package, draft: Draft, steps: list[Step]) -> Package:
+    manifest, root = package.manifest, package.root
+    plain = PurePosixPath("plain") / manifest.artifact
+    (root / plain).parent.mkdir(parents=True, exist_ok=True)
+    package.artifact.rename(root / plain)
+    buckets = []
+    for (width, height), content in draft.files.items():
+        name = manifest.artifact
+        if (width, height) != draft.main:
+            name = str(PurePosixPath(name).with_suffix("")) + f"-{width}x{height}.onnx"
+            buckets.append({"size": (width, height), "artifact": name})
+        (root / name).write_bytes(content)
+    labels = dict(enumerate(draft.spec.labels))
+    thresholds = manifest.thresholds.model_dump()
+    thresholds["labels"] = {label: value for label, value in thresholds["labels"].items() if label in labels.values()}
+    return seal(
+        root,
+        manifest.changed(
+            input={**manifest.input.model_dump(), "buckets": buckets},
+            labels=labels,
+            thresholds=thresholds,
+            plain=Plain(
+                artifact=str(plain),
+                size=manifest.input.size,
+                labels=manifest.labels,
+                thresholds=manifest.thresholds,
+            ).model_dump(),
+            preparation=[step.model_dump() for step in steps],
+        ),
+    )
+
+
+def undo(package: Package) -> Package:
+    """The package as it was before it was prepared, in its own folder."""
+    manifest, root = package.manifest, package.root
+    plain = manifest.plain
+    if plain is None:
+        return package
+    for name in set(manifest.sizes.values()):
+        (root / name).unlink()
+    (root / plain.artifact).rename(root / manifest.artifact)
+    for folder in Path(plain.artifact).parents[:-1]:
+        (root / folder).rmdir()
+    return seal(
+        root,
+        manifest.changed(
+            input={**manifest.input.model_dump(), "buckets": ()},
+            labels=plain.labels,
+            thresholds=plain.thresholds.model_dump(),
+            plain=None,
+            preparation=(),
+        ),
+    )
+
+
+def plain_detector(package: Package) -> ModelDetector | BucketDetector:
+    """The model as it was before it was prepared, for the labels that are left.
+
+    Raises:
+        UsageError: the package was not prepared, so that there is nothing to compare.
+        ModelLoadFailed: a file is damaged.
+    """
+    manifest = package.manifest
+    if manifest.plain is None:
+        raise UsageError(
+            f"{manifest.reference} is as it was made: prepare it first, then there is something to check"
+        )
+    as_made = manifest.changed(
+        artifact=manifest.plain.artifact,
+        engine="onnx",
+        engine_options={},
+        input={**manifest.input.model_dump(), "buckets": ()},
+        labels=manifest.plain.labels,
+    )
+    return detector_of(Package(package.root, as_made), labels=list(manifest.labels.values()))
+
+
+def check(package: Package, frames: Sequence[Frame], rounds: int = 5) -> tuple[Agreement, float]:
+    """The prepared model against the plain one in its package, over all pictures: agreement, and times as fast.
+
+    Raises:
+        UsageError, ModelLoadFailed: as `plain_detector`.
+    """
+    plain = plain_detector(package)
+    prepared = detector_of(package)
+    found = agreement(answers(plain, frames), answers(prepared, frames), prepared.labels)
+    return found, times_as_fast(plain, prepared, frames[:32], rounds)
