@@ -18,6 +18,7 @@ from camcount.counting.scene import SceneCounter
 from camcount.counting.totals import Totals
 from camcount.errors import UsageError
 from camcount.events import Event
+from camcount.frame import Image
 from camcount.geometry import Line, Zone
 from camcount.pipeline import Pipeline
 from camcount.protocols import Counter, Detector, Sink, Source, SourceInfo, Step, Tracker
@@ -145,6 +146,7 @@ class CountingRun:
         self.frames = 0
         self.duration_s = 0.0
         self.warnings: list[str] = []
+        self._background: Image | None = None
         self._limit_s = parse_duration(settings.duration) if settings.duration else None
         every_s = parse_duration(settings.every) if settings.every else None
         with self._open:
@@ -234,6 +236,8 @@ class CountingRun:
         self._speed.update(step.tracks, step.frame.time_s)
         if self._heat is not None:
             self._heat.update(step.tracks, step.frame.time_s)
+            if self._background is None and step.frame.render is not None:
+                self._background = step.frame.image(self.info.width, self.info.height)
         if self._intervals is not None:
             self._intervals.frame(step.frame.time_s)
         self._add(step.events)
@@ -253,7 +257,7 @@ class CountingRun:
         if self._heat is not None and self._outputs.heatmap is not None:
             from camcount.video.writer import save_picture
 
-            save_picture(self._outputs.heatmap, self._heat.picture())
+            save_picture(self._outputs.heatmap, self._heat.picture(self._background))
 
     def _make_detector(self) -> Detector:
         settings = self._settings
