@@ -23,7 +23,7 @@ ROAD = (13.0, 21.5)
 FAR_PAVEMENT = (21.5, 26.0)
 ZEBRA = (14.0, 17.4)
 TREES = ((-7.5, 22.2), (3.5, 22.2), (21.5, 22.2), (33.0, 22.2), (46.0, 22.2), (60.0, 22.2))
-HOUSES = 9.5
+HOUSES = 11.0
 _WEST, _EAST = -25.0, 120.0
 _PER_METRE = 32
 
@@ -186,7 +186,7 @@ def _paint_house(house: Image, number: int, rng: np.random.Generator) -> None:
         house[::6] = (house[::6] * 0.88).astype(np.uint8)
     m = _PER_METRE
     columns = max(2, round(width / (2.6 * m)))
-    for floor in range(2):
+    for floor in range(3):
         top = height - round((6.5 + 2.9 * floor) * m)
         for column in range(columns):
             _paint_window(house, round((column + 0.5) * width / columns - 0.55 * m), top, rng)
