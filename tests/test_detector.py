@@ -241,17 +241,43 @@ def test_long_lists_of_labels_are_cut_in_messages() -> None:
 def test_renaming_two_classes_to_one_makes_them_rivals() -> None:
     """One object seen as two classes that carry one label is one detection."""
     table = np.zeros((1, 8, 21), np.float32)
-    table[0, :, 0] = [50, 50, 20, 20, 0, 0, 0.8, 0]
-    table[0, :, 1] = [51, 50, 20, 20, 0, 0.6, 0, 0]
+    table[0, :, 0] = [50, 50, 20, 20, 0, 0, 0, 0.8]
+    table[0, :, 1] = [51, 50, 20, 20, 0.6, 0, 0, 0]
 
     class Table(RowsEngine):
         def run(self, feeds: Mapping[str, Array]) -> list[Array]:
             return [table]
 
     apart = ModelDetector(Table(THREE), spec(decoder="yolov8"))
-    together = ModelDetector(Table(THREE), spec(decoder="yolov8"), words(label_map={"truck": "car"}))
+    together = ModelDetector(Table(THREE), spec(decoder="yolov8"), words(label_map={"person": "cell phone"}))
     assert len(apart.detect([frame()])[0]) == 2
     assert len(together.detect([frame()])[0]) == 1
+
+
+ONE_VEHICLE = [[10, 10, 50, 50, 0.6, 1], [10, 11, 50, 51, 0.5, 2]]
+
+
+@pytest.mark.parametrize(
+    ("rows", "changes", "wishes", "expected"),
+    [
+        (ONE_VEHICLE, {}, {}, ["car"]),
+        (ONE_VEHICLE, {"decoder": "end2end"}, {}, ["car"]),
+        (ONE_VEHICLE, {"kind_iou": None}, {}, ["car", "truck"]),
+        (ONE_VEHICLE, {}, {"label_map": {"truck": "lorry"}}, ["car"]),
+        (ONE_VEHICLE, {}, {"labels": ["truck"]}, ["truck"]),
+        ([[10, 10, 50, 50, 0.6, 1], [30, 10, 70, 50, 0.5, 2]], {}, {}, ["car", "truck"]),
+        ([[10, 10, 50, 50, 0.6, 1], [10, 10, 50, 50, 0.5, 0]], {}, {}, ["car", "person"]),
+        ([[10, 10, 50, 50, 0.6, 1], [10, 10, 50, 50, 0.5, 1]], {}, {}, ["car", "car"]),
+    ],
+    ids=["one", "no NMS", "off", "renamed", "only one wanted", "side by side", "driver", "the model's own"],
+)
+def test_one_vehicle_under_two_labels_is_one_detection(
+    rows: list[list[float]], changes: dict[str, Any], wishes: dict[str, Any], expected: list[str]
+) -> None:
+    """A car that is also seen as a truck comes back once, by its surer label; nothing else is merged."""
+    detector = ModelDetector(RowsEngine(rows), spec(**changes), words(**wishes))
+    (found,) = detector.detect([frame()])
+    assert [found.label(row) for row in range(len(found))] == expected
 
 
 def test_coco_lists_agree() -> None:

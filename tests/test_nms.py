@@ -16,11 +16,19 @@ NO_TIES = (0.3141593, 0.4714045, 0.6180340, 0.9310345)
 """Overlaps that no pair of small boxes with whole-numbered sides has exactly."""
 
 
-def plain_nms(boxes: NDArray[Any], scores: NDArray[Any], classes: NDArray[Any], max_iou: float) -> list[int]:
-    """The textbook: surest first, one box at a time, against every box kept so far."""
+def plain_nms(
+    boxes: NDArray[Any], scores: NDArray[Any], classes: NDArray[Any], max_iou: float, of_kind: float = 1.0
+) -> list[int]:
+    """The textbook: surest first, one box at a time, against every box kept so far; odd classes are of one kind."""
+
+    def allowed(row: int, other: int) -> float:
+        if classes[row] == classes[other]:
+            return max_iou
+        return of_kind if classes[row] % 2 and classes[other] % 2 else 1.0
+
     kept: list[int] = []
     for row in sorted(range(len(scores)), key=lambda row: -scores[row]):
-        if all(classes[row] != classes[other] or iou(boxes[row], boxes[other]) <= max_iou for other in kept):
+        if all(iou(boxes[row], boxes[other]) <= allowed(row, other) for other in kept):
             kept.append(row)
     return kept
 
@@ -52,6 +60,18 @@ def test_gives_the_same_boxes_in_the_same_order_as_the_plain_loop(
     """Vectorised suppression keeps exactly the rows that the textbook loop keeps."""
     boxes, scores, classes = crowd
     assert keep_best(boxes, scores, classes, max_iou).tolist() == plain_nms(boxes, scores, classes, max_iou)
+
+
+@settings(max_examples=100, deadline=None)
+@given(crowds(), st.sampled_from(NO_TIES), st.sampled_from(NO_TIES))
+def test_classes_of_one_kind_are_rivals_at_their_own_overlap(
+    crowd: tuple[NDArray[Any], NDArray[Any], NDArray[Any]], max_iou: float, of_kind: float
+) -> None:
+    """With kinds too the rows are those of the textbook loop."""
+    boxes, scores, classes = crowd
+    kinds = np.where(classes % 2, -1, classes)
+    kept = keep_best(boxes, scores, classes, max_iou, kinds=kinds, max_iou_of_kind=of_kind)
+    assert kept.tolist() == plain_nms(boxes, scores, classes, max_iou, of_kind)
 
 
 @settings(max_examples=30, deadline=None)

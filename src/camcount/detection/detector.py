@@ -86,18 +86,28 @@ class ModelDetector:
 
     def _detections(self, outputs: Sequence[Array], frame: Frame, at: Placement) -> Detections:
         found = self._words.select(self._candidates(outputs, at))
-        if self._kind.needs_nms and self.spec.nms_iou is not None and len(found) > 1:
-            if len(found) > _NMS_INPUT:
-                found = found.take(np.argpartition(-found.scores, _NMS_INPUT)[:_NMS_INPUT])
-            limit = self.spec.max_detections
-            found = found.take(keep_best(found.boxes, found.scores, found.classes, self.spec.nms_iou, limit))
-        else:
-            found = found.take(np.argsort(-found.scores, kind="stable")[: self.spec.max_detections])
+        if len(found) > _NMS_INPUT:
+            found = found.take(np.argpartition(-found.scores, _NMS_INPUT)[:_NMS_INPUT])
+        found = found.take(self._best(found))
         boxes = at.to_frame(found.boxes, frame)
         real = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
         if not real.all():
             found, boxes = found.take(real), boxes[real]
         return Detections(boxes, np.clip(found.scores, 0, 1), found.classes.astype(np.int32), self.labels)
+
+    def _best(self, found: Candidates) -> Array:
+        """Rows of one box per object, surest first."""
+        spec = self.spec
+        overlap = spec.nms_iou if self._kind.needs_nms else None
+        return keep_best(
+            found.boxes,
+            found.scores,
+            found.classes,
+            overlap or 1.0,
+            spec.max_detections,
+            kinds=self._words.kind_of[found.classes],
+            max_iou_of_kind=spec.kind_iou or 1.0,
+        )
 
     def _decoder(self, width: int, height: int) -> Decode:
         decode = self._decoders.get((width, height))

@@ -50,11 +50,13 @@ class Vocabulary:
         labels: the names that detections carry.
         label_of: ``int32 (C,)``, the place in ``labels`` of each model class, -1 for classes not wanted.
         minimum: ``float32 (C,)``, the confidence demanded of each model class.
+        kind_of: ``int32 (L,)``, labels of one kind are taken for one another: all that name vehicles are.
     """
 
     labels: tuple[str, ...]
     label_of: NDArray[np.int32]
     minimum: NDArray[np.float32]
+    kind_of: NDArray[np.int32]
 
     @property
     def lowest(self) -> float:
@@ -106,7 +108,9 @@ def vocabulary(
     kept = tuple(dict.fromkeys(name for name in renamed if name in wanted))
     label_of = np.array([kept.index(name) if name in wanted else -1 for name in renamed], np.int32)
     minimum = _minimum(renamed, confidence, default_confidence)
-    return Vocabulary(kept, label_of, minimum)
+    vehicles = {new for old, new in zip(names, renamed, strict=True) if old in (*VEHICLES, "vehicle")}
+    kind_of = np.array([-1 if name in vehicles else number for number, name in enumerate(kept)], np.int32)
+    return Vocabulary(kept, label_of, minimum, kind_of)
 
 
 def _renamed(names: Sequence[str], label_map: Mapping[str, str]) -> list[str]:

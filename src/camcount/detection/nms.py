@@ -11,18 +11,27 @@ _BLOCK = 64
 
 
 def keep_best(
-    boxes: Floats, scores: Floats, classes: Array, max_iou: float, limit: int | None = None
+    boxes: Floats,
+    scores: Floats,
+    classes: Array,
+    max_iou: float,
+    limit: int | None = None,
+    *,
+    kinds: Array | None = None,
+    max_iou_of_kind: float = 1.0,
 ) -> NDArray[np.intp]:
     """Greedy, class-aware NMS.
 
     Going from the surest box down, a box stays unless a box of its class that stayed already overlaps it by
-    an intersection over union above ``max_iou``. Equal scores keep their order.
+    an intersection over union above ``max_iou``, or one of its kind but another class by
+    one above ``max_iou_of_kind``. Equal scores keep their order.
 
     Args:
         boxes: ``float32 (N, 4)``, left, top, right, bottom.
         scores: ``(N,)``.
         classes: ``(N,)`` integers.
         limit: stop after so many kept boxes.
+        kinds: ``(N,)`` integers; classes that are taken for one another (car and truck) are of one kind.
 
     Returns:
         The rows kept, surest first.
@@ -36,22 +45,29 @@ def keep_best(
         return left[:limit]
     sides = np.ascontiguousarray(boxes[left].T)
     areas = np.maximum(sides[2] - sides[0], 0) * np.maximum(sides[3] - sides[1], 0)
-    table = np.concatenate([sides, areas[None], classes[left].astype(np.float32)[None]])
+    groups = classes if kinds is None else kinds
+    table = np.concatenate([sides, areas[None], classes[left][None], groups[left][None]], dtype=np.float32)
+    gains = np.float32(_gain(max_iou)), np.float32(_gain(max_iou_of_kind))
     kept: list[NDArray[np.intp]] = []
     # the surest few drop most of the others, so few pairs are ever compared
     while len(left) and (limit is None or sum(map(len, kept)) < limit):
         block, rest = table[:, :_BLOCK], table[:, _BLOCK:]
-        stays = _greedy(_overlaps(block, block, max_iou))
+        stays = _greedy(_rivals(block, block, *gains))
         kept.append(left[:_BLOCK][stays])
-        free = ~_any_row(_overlaps(block[:, stays], rest, max_iou))
+        free = ~_any_row(_rivals(block[:, stays], rest, *gains))
         left, table = left[_BLOCK:][free], rest[:, free]
     return np.concatenate(kept)[:limit]
 
 
-def _overlaps(first: Floats, second: Floats, max_iou: float) -> NDArray[np.bool_]:
-    """``(F, S)``: whether two boxes are of one class and overlap too much.
+def _gain(max_iou: float) -> float:
+    """``common / (areas - common) > max_iou`` is ``common * gain > areas``, which has an answer for no area too."""
+    return (1 + max_iou) / max_iou
 
-    Both are ``(6, N)``: left, top, right, bottom, area, class.
+
+def _rivals(first: Floats, second: Floats, gain: np.float32, gain_of_kind: np.float32) -> NDArray[np.bool_]:
+    """``(F, S)``: whether two boxes overlap more than their classes or kinds may.
+
+    Both are ``(7, N)``: left, top, right, bottom, area, class, kind.
     """
     a = first[:, :, None]
     common = np.minimum(a[2], second[2])
@@ -61,21 +77,22 @@ def _overlaps(first: Floats, second: Floats, max_iou: float) -> NDArray[np.bool_
     height -= np.maximum(a[1], second[1])
     np.maximum(height, 0, out=height)
     common *= height
-    # common / (areas - common) > max_iou, without the division, which has no answer for boxes of no area
-    common *= np.float32((1 + max_iou) / max_iou)
-    too_much: NDArray[np.bool_] = common > a[4] + second[4]
-    too_much &= a[5] == second[5]
-    return too_much
+    areas = a[4] + second[4]
+    same = a[5] == second[5]
+    rivals: NDArray[np.bool_] = (common * gain > areas) & same
+    common *= gain_of_kind
+    rivals |= (common > areas) & (a[6] == second[6]) & ~same
+    return rivals
 
 
-def _greedy(overlaps: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _greedy(rivals: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Which of ``N`` boxes, surest first, greedy suppression keeps.
 
-    Repeats "a box stays if no staying box before it overlaps it" until nothing changes: the first n answers are right
+    Repeats "a box stays if no staying rival comes before it" until nothing changes: the first n answers are right
     after n rounds, so this ends, at the one fixed point, and in practice after as many rounds as the longest chain
     of boxes that save each other, two or three.
     """
-    above = np.triu(overlaps, 1)
+    above = np.triu(rivals, 1)
     stays = ~_any_row(above)
     while True:
         revised = ~_any_row(above[stays])

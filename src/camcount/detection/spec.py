@@ -34,6 +34,8 @@ class ModelSpec:
         parameters: what this model's decoder needs to know beyond the outputs themselves; each decoder lists its own.
         confidence: detections below are not returned; low on purpose, trackers use the weak ones too.
         nms_iou: two boxes of one label that overlap more than this are one object; ``None``: the model has done it.
+        kind_iou: two boxes that overlap more than this, with different labels that both name vehicles, are one object
+            of which the model is in doubt; ``None``: both are returned.
         max_detections: at most this many per picture, the surest first.
 
     Raises:
@@ -55,6 +57,7 @@ class ModelSpec:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     confidence: float = 0.1
     nms_iou: float | None = 0.5
+    kind_iou: float | None = 0.75
     max_detections: int = 300
 
     def __post_init__(self) -> None:
@@ -70,5 +73,6 @@ class ModelSpec:
             raise UsageError("mean and std take three numbers each, and std none that is 0")
         if not 0 < self.confidence < 1:
             raise UsageError(f"confidence {self.confidence} must lie between 0 and 1")
-        if self.nms_iou is not None and not 0 < self.nms_iou <= 1:
-            raise UsageError(f"NMS overlap {self.nms_iou} must lie between 0 and 1")
+        for overlap in (self.nms_iou, self.kind_iou):
+            if overlap is not None and not 0 < overlap <= 1:
+                raise UsageError(f"NMS overlap {overlap} must lie between 0 and 1")
