@@ -1,40 +1,58 @@
-# Each target sets up what it needs: a virtual environment in .venv with the pinned dependencies.
+# Each target sets up what it needs: environments beside the project, dependencies pinned by constraints files.
 PYTHON ?= python3
 BIN := .venv/bin
-READY := .venv/ready
+PIP := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: setup demo test lint types bands unit bench clean
+.PHONY: setup demo test lint types bands unit bench bench-speed bench-accuracy clean
 
-setup: $(READY)
+setup: .venv/ready-dev .venv-mlserver/ready .venv-mlflow/ready
 
-$(READY): pyproject.toml constraints.txt
+.venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
-	# its own requirements name a second OpenCV build, which would overwrite the headless one
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-deps trackeval
-	touch $(READY)
+	$(BIN)/python $(PIP) --constraint constraints.txt --editable .
+	touch $@
 
-demo: $(READY)
+.venv/ready-dev: .venv/ready
+	$(BIN)/python $(PIP) --constraint constraints.txt --editable ".[dev]"
+	# its own requirements name a second OpenCV build, which would overwrite the headless one
+	$(BIN)/python $(PIP) --constraint constraints.txt --no-deps trackeval
+	touch $@
+
+# servers that tests talk to live in environments of their own: their pins differ from ours
+.venv-mlserver/ready: tests/mlserver_runtime/constraints.txt
+	$(PYTHON) -m venv .venv-mlserver
+	.venv-mlserver/bin/python $(PIP) --constraint $< mlserver onnxruntime "uvloop<0.22"
+	touch $@
+
+.venv-mlflow/ready: tests/mlflow-constraints.txt
+	$(PYTHON) -m venv .venv-mlflow
+	.venv-mlflow/bin/python $(PIP) --constraint $< mlflow "moto[server,s3]" boto3
+	touch $@
+
+# the others that benchmarks compare with
+.venv-peers/ready: bench/peers-constraints.txt
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/python $(PIP) --constraint $< --requirement bench/peers.txt
+	touch $@
+
+demo: .venv/ready
 	mkdir -p out
 	$(BIN)/camcount demo --annotate out/demo.mp4
 
 test: lint types bands unit
 
-lint: $(READY)
+lint: .venv/ready-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 
-types: $(READY)
+types: .venv/ready-dev
 	$(BIN)/mypy
 
-bands: $(READY)
+bands: .venv/ready-dev
 	$(BIN)/lint-imports
 
-unit: $(READY)
+unit: setup
 	$(BIN)/pytest -q
 
-bench: $(READY)
-	$(BIN)/python bench/pipeline.py
-
 clean:
-	rm -rf .venv out
+	rm -rf .venv .venv-* out
