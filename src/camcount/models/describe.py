@@ -21,7 +21,7 @@ from camcount.detections import Detections
 from camcount.engines.select import engine_for
 from camcount.errors import ModelLoadFailed, ModelNotFound, UsageError
 from camcount.frame import Frame
-from camcount.models.manifest import Manifest, manifest_of, picture_fields
+from camcount.models.manifest import Manifest, manifest_of, output_fields, picture_fields
 from camcount.models.package import Package, seal
 from camcount.models.packaged import detector_of
 from camcount.models.prepare import alignment
@@ -114,12 +114,7 @@ def _manifest(file: Path, engine: str, distribution: str, spec: ModelSpec, given
         "artifact": f"model{file.suffix.lower()}",
         "safe": engine != "torch",
         "input": {"alignment": alignment(spec), **picture_fields(spec)},
-        "output": {
-            "decoder": spec.decoder,
-            "parameters": dict(spec.parameters),
-            "nms_iou": spec.nms_iou,
-            "max_detections": spec.max_detections,
-        },
+        "output": output_fields(spec),
         "labels": dict(enumerate(spec.labels)),
         "thresholds": {"default": spec.confidence},
         "dependencies": _installed(distribution),

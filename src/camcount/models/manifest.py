@@ -54,6 +54,7 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 Triple = tuple[Finite, Finite, Finite]
 Share = Annotated[float, Field(ge=0, le=1)]
 Confidence = Annotated[float, Field(gt=0, lt=1)]
+Overlap = Annotated[float, Field(gt=0, le=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
@@ -102,7 +103,8 @@ class Output(_Part):
 
     decoder: str
     parameters: Options = {}
-    nms_iou: Annotated[float, Field(gt=0, le=1)] | None = 0.5
+    nms_iou: Overlap | None = 0.5
+    kind_iou: Overlap | None = 0.75
     max_detections: Annotated[int, Field(ge=1, le=100_000)] = 300
 
     @field_validator("decoder")
@@ -266,8 +268,7 @@ class Manifest(_Part):
             parameters={key: _frozen(value) for key, value in self.output.parameters.items()},
             labels=tuple(self.labels.values()),
             confidence=min(self.thresholds.default, *self.thresholds.labels.values(), 1),
-            nms_iou=self.output.nms_iou,
-            max_detections=self.output.max_detections,
+            **self.output.model_dump(include=set(_SELECTION)),
         )
 
     def changed(self, **fields: Any) -> Manifest:
@@ -279,6 +280,7 @@ class Manifest(_Part):
         return manifest_of({**self.model_dump(), **fields}, self.name)
 
 
+_SELECTION = ("nms_iou", "kind_iou", "max_detections")
 _PICTURE = ("fit", "colour", "layout", "pad", "scale", "mean", "std")
 
 _ALWAYS = ("name", "version", "task", "engine", "artifact", "safe")
@@ -287,6 +289,12 @@ _ALWAYS = ("name", "version", "task", "engine", "artifact", "safe")
 
 def _frozen(value: JsonValue) -> Any:
     return tuple(_frozen(entry) for entry in value) if isinstance(value, list) else value
+
+
+def output_fields(spec: ModelSpec) -> dict[str, Any]:
+    """The part of a spec that goes under ``output``."""
+    selection = {name: getattr(spec, name) for name in _SELECTION}
+    return {"decoder": spec.decoder, "parameters": dict(spec.parameters), **selection}
 
 
 def picture_fields(spec: ModelSpec) -> dict[str, Any]:
