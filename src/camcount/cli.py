@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from camcount import __version__
-from camcount.commands import check, count, demo, evaluate, models, track, verify
+from camcount.commands import check, count, demo, doctor, evaluate, models, track, verify
 from camcount.errors import CamcountError
 
 app = typer.Typer(
@@ -20,6 +20,7 @@ app = typer.Typer(
 )
 app.command("count")(count.count)
 app.command("check")(check.check)
+app.command("doctor")(doctor.doctor)
 app.command("track")(track.track)
 app.command("verify")(verify.verify)
 app.command("demo")(demo.demo)
