@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -249,21 +250,34 @@ def test_detection_is_evaluated_on_labelled_pictures(camcount: Terminal, data: P
     assert 0.05 < score["map"] < 0.9
 
 
-def test_counting_begins_within_two_seconds(data: Path, yolox: Path, tmp_path: Path) -> None:
-    """Started as a user would, a ten-second clip is being counted within two seconds; the best of three."""
-    import time
+def test_counting_begins_within_two_seconds(data: Path, yolox: Path) -> None:
+    """Started as a user would and stopped after the first frames; processor time, for the machine may be busy."""
+    command = [
+        sys.executable, "-m", "camcount", "count", str(data / CLIP), "--model", str(yolox),
+        *LINE, "--duration", "0.1s", "--json",
+    ]  # fmt: skip
 
-    def first_event() -> float:
-        begun = time.perf_counter()
-        out = tmp_path / "tracks.jsonl"
-        command = [
-            sys.executable, "-m", "camcount", "count", str(data / "videos/tfl/815_201707211414.mp4"),
-            "--model", str(yolox), "--line", "road=0,0.66,1,0.66", "--duration", "0.1s", "--events", str(out),
-        ]  # fmt: skip
-        subprocess.run(command, check=True, capture_output=True)
-        return time.perf_counter() - begun
+    def processor_seconds() -> float:
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        assert process.returncode == 0
+        return used.ru_utime + used.ru_stime
 
-    assert min(first_event() for _ in range(3)) < 2.0
+    assert min(processor_seconds() for _ in range(3)) < 2.0
+
+
+def test_counting_loads_nothing_that_it_does_not_need(data: Path, yolox: Path) -> None:
+    """No registry, no Parquet, no other engine is imported to count a file with an ONNX model."""
+    code = (
+        "import sys\nfrom camcount.cli import main\n"
+        f"sys.argv = ['camcount', 'count', {str(data / CLIP)!r}, '--model', {str(yolox)!r}, '--duration', '0.1s']\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        "heavy = {'mlflow', 'sqlalchemy', 'pyarrow', 'torch', 'tensorflow', 'openvino', 'onnx', 'cryptography'}\n"
+        "print(sorted(heavy & set(sys.modules)), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr.strip().splitlines()[-1] == "[]"
 
 
 def test_given_boxes_that_are_not_numbers_are_told_by_line(camcount: Terminal, tmp_path: Path) -> None:
@@ -386,3 +400,15 @@ def test_an_unknown_setting_is_named_with_its_file(camcount: Terminal, walk: Pat
     said = camcount("count", "--detections", walk, *GIVEN, "--config", config)
     assert said.status == 2
     assert "ancor" in one_line(said)
+
+
+def test_an_unsigned_model_is_refused_where_signatures_are_required(
+    camcount: Terminal, data: Path, yolox: Path, tmp_path: Path
+) -> None:
+    """The setting of the file reaches the loading of the model."""
+    config = tmp_path / "camcount.yaml"
+    (tmp_path / "key.pem").write_text("a key")
+    config.write_text(f"require_signed_models: true\nmodel_public_key: {tmp_path / 'key.pem'}\n")
+    said = camcount("count", data / CLIP, "--model", yolox, *LINE, "--config", config)
+    assert said.status == 1
+    assert "signature" in one_line(said)

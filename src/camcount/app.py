@@ -91,10 +91,12 @@ def open_detector(settings: ModelSettings, labels: Sequence[str] | None = None) 
         ModelError: it cannot be loaded.
         UsageError: a label or an option does not fit it.
     """
-    from camcount.detection.load import detector_for
+    from camcount.models.opening import Trust, resolve_detector
 
-    return detector_for(
+    trust = Trust(require_signed_models=settings.require_signed_models, public_key=settings.model_public_key)
+    return resolve_detector(
         settings.model,
+        trust=trust,
         decoder=settings.decoder,
         labels=labels,
         confidence=settings.confidence,

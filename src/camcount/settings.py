@@ -96,6 +96,8 @@ class ModelSettings(BaseModel):
     label_map: Annotated[dict[str, str] | None, BeforeValidator(_pairs)] = None
     providers: Words | None = None
     threads: Annotated[int | None, Field(ge=1, le=256)] = None
+    require_signed_models: bool = False
+    model_public_key: Path | None = None
 
 
 class Settings(BaseSettings, ModelSettings):

@@ -22,7 +22,13 @@ SourceArgument = Annotated[
     ),
 ]
 ModelOption = Annotated[
-    str | None, typer.Option("--model", "-m", help="An ONNX file, or 'motion': whatever moves, no weights. [motion]")
+    str | None,
+    typer.Option(
+        "--model",
+        "-m",
+        help="A model file or package, a registered model (NAME, NAME:1.2.0, NAME@champion), a server's address, or "
+        "'motion': whatever moves, no weights. [motion]",
+    ),
 ]
 DecoderOption = Annotated[str | None, typer.Option(help="How to read the model's outputs; see 'camcount models'.")]
 ClassNamesOption = Annotated[
