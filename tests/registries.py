@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import socket
 import subprocess
+import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import IO, Any
 
@@ -44,13 +47,27 @@ def a_package(folder: Path, version: str = "1.0.0", content: bytes = b"weights",
     return seal(root, manifest_of(values, "given"))
 
 
-def empty_database(folder: Path) -> Path:
+@cache
+def empty_database() -> Path:
     """An MLflow database with nothing in it; making one takes seconds, copying it none."""
     from mlflow import MlflowClient
 
+    folder = Path(tempfile.mkdtemp(prefix="camcount-tests-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     path = folder / "empty.db"
     MlflowClient(tracking_uri=f"sqlite:///{path}", registry_uri=f"sqlite:///{path}")
     return path
+
+
+def new_home(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Makes ``folder`` the home of somebody called ann, with an empty registry."""
+    monkeypatch.setenv("CAMCOUNT_HOME", str(folder))
+    monkeypatch.setenv("CAMCOUNT_USER", "ann@desk")
+    for name in ("URL", "ARTIFACTS"):
+        monkeypatch.delenv(f"CAMCOUNT_REGISTRY_{name}", raising=False)
+    (folder / "registry").mkdir(parents=True)
+    shutil.copy(empty_database(), folder / "registry" / "mlflow.db")
+    return folder
 
 
 @dataclass
@@ -104,13 +121,13 @@ class MlflowServer:
 
 
 @contextmanager
-def mlflow_server(folder: Path, database: Path) -> Iterator[MlflowServer]:
+def mlflow_server(folder: Path) -> Iterator[MlflowServer]:
     """A server on free ports; skips where `.venv-mlflow` has no MLflow and no moto."""
     if not (_SERVERS / "mlflow").exists() or not (_SERVERS / "moto_server").exists():
         pytest.skip(
             "no MLflow server: python -m venv .venv-mlflow && .venv-mlflow/bin/pip install mlflow 'moto[server,s3]'"
         )
-    shutil.copy(database, folder / "mlflow.db")
+    shutil.copy(empty_database(), folder / "mlflow.db")
     server = MlflowServer(folder, _free_port(), _free_port())
     with (folder / "s3.log").open("wb") as log:
         s3 = _start_s3(server.s3_port, log)

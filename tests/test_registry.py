@@ -18,13 +18,7 @@ from camcount.errors import ModelLoadFailed, ModelNotFound, ModelVersionMismatch
 from camcount.models import registering
 from camcount.models.registered import differences, lineage
 from camcount.models.registry import Registry
-from tests.registries import MlflowServer, a_package, empty_database, mlflow_server
-
-
-@pytest.fixture(scope="session")
-def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty MLflow database to copy."""
-    return empty_database(tmp_path_factory.mktemp("mlflow"))
+from tests.registries import MlflowServer, a_package, empty_database, mlflow_server, new_home
 
 
 @pytest.fixture
@@ -36,13 +30,9 @@ def shelf(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def registry(tmp_path: Path, database: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
+def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
     """The default registry of somebody who has just installed camcount."""
-    monkeypatch.setenv("CAMCOUNT_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("CAMCOUNT_USER", "ann@desk")
-    monkeypatch.delenv("CAMCOUNT_REGISTRY_URL", raising=False)
-    (tmp_path / "home" / "registry").mkdir(parents=True)
-    shutil.copy(database, tmp_path / "home" / "registry" / "mlflow.db")
+    new_home(tmp_path / "home", monkeypatch)
     return Registry()
 
 
@@ -372,9 +362,9 @@ def test_a_file_that_is_no_database_is_told(tmp_path: Path, registry: Registry) 
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory, database: Path) -> Iterator[MlflowServer]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
     """A real MLflow server with its files on S3."""
-    with mlflow_server(tmp_path_factory.mktemp("server"), database) as running:
+    with mlflow_server(tmp_path_factory.mktemp("server")) as running:
         yield running
 
 
@@ -418,14 +408,13 @@ def test_clients_may_reach_s3_themselves(
     remote: Registry,
     server: MlflowServer,
     shelf: Path,
-    database: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """With an address of their own for files, clients write to S3 without the server in between."""
     for name, value in {**server.environment, "CAMCOUNT_REGISTRY_ARTIFACTS": "s3://models/direct"}.items():
         monkeypatch.setenv(name, value)
-    shutil.copy(database, tmp_path / "direct.db")
+    shutil.copy(empty_database(), tmp_path / "direct.db")
     direct = Registry(f"sqlite:///{tmp_path / 'direct.db'}")
     direct.register(a_package(shelf))
     assert "direct/camcount-models/" in server.stored()

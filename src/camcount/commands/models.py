@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import cast
+
 import typer
 
-from camcount.commands import console, models_registry
+from camcount.commands import console, models_package, models_registry
 from camcount.commands.console import JsonOption
 
 app = typer.Typer(invoke_without_command=True, help="Models: packages, the registry, and what camcount knows itself.")
@@ -28,14 +31,6 @@ def models(context: typer.Context, json: JsonOption = False) -> None:
     print_figures("Decoders for ONNX files (--decoder)", decoders)
 
 
-app.command("register")(models_registry.register)
-app.command("list")(models_registry.list_models)
-app.command("show")(models_registry.show)
-app.command("versions")(models_registry.versions)
-app.command("alias")(models_registry.alias)
-app.command("history")(models_registry.history)
-app.command("pull")(models_registry.pull)
-app.command("export")(models_registry.export)
-app.command("remove")(models_registry.remove)
-app.command("tag")(models_registry.tag)
-app.command("diff")(models_registry.diff)
+_commands = cast("list[dict[str, Callable[..., None]]]", [models_package.COMMANDS, models_registry.COMMANDS])
+for _name, _command in [pair for commands in _commands for pair in commands.items()]:
+    app.command(_name)(_command)

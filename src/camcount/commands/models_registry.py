@@ -238,6 +238,22 @@ def diff(
     _print_rows("Differences", ("field", old, new), rows)
 
 
+COMMANDS = {
+    "register": register,
+    "list": list_models,
+    "show": show,
+    "versions": versions,
+    "alias": alias,
+    "history": history,
+    "pull": pull,
+    "export": export,
+    "remove": remove,
+    "tag": tag,
+    "diff": diff,
+}
+"""What to register under ``camcount models``, by name."""
+
+
 def _registry() -> Registry:
     from camcount.models.registry import Registry
 

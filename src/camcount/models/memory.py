@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import gc
 import os
 import re
 import sys
@@ -117,6 +116,5 @@ def give_back() -> None:
     The allocator keeps the arenas of an unloaded model for later, so that without this the process goes on looking
     as large as the largest set of models it ever had.
     """
-    gc.collect()
     if (trim := _malloc_trim()) is not None:
         trim(0)

@@ -26,8 +26,8 @@ from camcount.models.registry import Registry
 from camcount.models.signing import verify_signature
 from camcount.protocols import Detector
 
-_PER_FILE_BYTE = 5
-_BEYOND_FILE = 20_000_000
+_PER_FILE_BYTE = 3
+_BEYOND_FILE = 50_000_000
 """Memory of a loaded model whose card does not say: so many times its file, and so much more. Measured high."""
 
 _CAMERA = (1280, 720)

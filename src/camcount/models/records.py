@@ -1,8 +1,8 @@
-"""Versions and promotions as MLflow writes them down: which tag holds what."""
+"""Versions and promotions as MLflow keeps them: which tag holds what, and how its lists are read."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -103,3 +103,35 @@ def promotion(run: Any) -> Promotion:
         outcome=tags.get("outcome", "unknown"),
         digest=tags.get("digest", ""),
     )
+
+
+def pages(search: Callable[..., Any], where: str = "", **options: Any) -> Iterator[Any]:
+    """Everything that one of MLflow's searches finds, page after page."""
+    token = None
+    while True:
+        page = search(filter_string=where, max_results=1000, page_token=token, **options)
+        yield from page
+        token = page.token
+        if not token:
+            return
+
+
+def experiment_named(client: Any, name: str, location: str | None) -> str:
+    """The id of an experiment, made with its files at ``location`` where it is not there yet."""
+    if (known := client.get_experiment_by_name(name)) is None:
+        _unless_there(client.create_experiment, name, artifact_location=location)
+        known = client.get_experiment_by_name(name)
+    return str(known.experiment_id)
+
+
+def ensure_model(client: Any, name: str) -> None:
+    """Makes a registered model where it is not there yet."""
+    _unless_there(client.create_registered_model, name, tags={f"{OURS}model": "true"})
+
+
+def _unless_there(create: Callable[..., Any], name: str, **options: Any) -> None:
+    try:
+        create(name, **options)
+    except Exception as error:
+        if getattr(error, "error_code", "") != "RESOURCE_ALREADY_EXISTS":
+            raise

@@ -46,7 +46,7 @@ class Reference:
 def parse_reference(text: str) -> Reference:
     """Reads ``motion``, ``name``, ``name:1.2.0``, ``name@champion``, a path, or the address of a server.
 
-    What is there on the disk is a path; a name never has a slash in it.
+    A file or a package that is there on the disk is a path; a name never has a slash in it.
 
     Raises:
         ModelNotFound: a path with nothing there, or no name at all.
@@ -60,12 +60,14 @@ def parse_reference(text: str) -> Reference:
     path = Path(text)
     if _is_path(text, path):
         return _path_reference(text, path)
-    return _registry_reference(text)
+    return registry_reference(text)
 
 
 def _is_path(text: str, path: Path) -> bool:
-    lower = text.lower()
-    return "/" in text or "\\" in text or lower.endswith(_MODEL_FILES + ARCHIVES) or _exists(path)
+    if "/" in text or "\\" in text or text.lower().endswith(_MODEL_FILES + ARCHIVES):
+        return True
+    # a folder that happens to be called like a model is not meant, unless it is a package
+    return _exists(path) and (path.is_file() or (path / MANIFEST).is_file())
 
 
 def _exists(path: Path) -> bool:
@@ -87,7 +89,12 @@ def _path_reference(text: str, path: Path) -> Reference:
     return Reference("file", text, path=path)
 
 
-def _registry_reference(text: str) -> Reference:
+def registry_reference(text: str) -> Reference:
+    """Reads ``name``, ``name:1.2.0`` or ``name@champion``, whatever is on the disk.
+
+    Raises:
+        ModelNotFound, ModelVersionMismatch, UsageError: as `parse_reference`.
+    """
     name, at, alias = text.partition("@")
     name, colon, version = name.partition(":")
     if not _NAME.fullmatch(name):

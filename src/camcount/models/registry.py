@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ import stamina
 
 from camcount.errors import CamcountError, ModelNotFound, ModelVersionMismatch, ServiceError, UsageError
 from camcount.models.cache import PackageCache
+from camcount.models.history import History, in_order
 from camcount.models.home import (
     URL_VARIABLE,
     artifacts_for,
@@ -30,8 +31,8 @@ from camcount.models.home import (
     without_password,
 )
 from camcount.models.package import Package
-from camcount.models.records import OURS, is_ready, promotion, promotion_tags, registered
-from camcount.models.references import Reference, check_alias, did_you_mean, parse_reference
+from camcount.models.records import OURS, ensure_model, experiment_named, is_ready, pages, registered
+from camcount.models.references import Reference, check_alias, did_you_mean, registry_reference
 from camcount.models.registered import Promotion, RegisteredVersion, choose, newest_first
 from camcount.models.registering import Registering, discard
 
@@ -40,6 +41,10 @@ if TYPE_CHECKING:
 
 _MODELS = "camcount models"
 _HISTORY = "camcount history"
+
+
+class _Unanswered(ServiceError):
+    detail = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +100,7 @@ class Registry:
             self._refuse_reuse(package)
             if known := self._known(package):
                 return Registration(known, new=False)
-            self._make_room_for(package.manifest.name)
+            ensure_model(self._client, package.manifest.name)
             writing = Registering(self._client, self._experiment(_MODELS), package, user(), self._delete)
             new = writing.write(notes, git_tag, tags or {}, extras)
             known = self._known(package)
@@ -106,9 +111,9 @@ class Registry:
     def models(self) -> dict[str, list[RegisteredVersion]]:
         """All models by name, each with its versions, the highest first."""
         with self._reached("models cannot be listed"):
-            aliases = {model.name: dict(model.aliases) for model in self._pages("search_registered_models")}
+            aliases = {model.name: dict(model.aliases) for model in pages(self._client.search_registered_models)}
             found: dict[str, list[RegisteredVersion]] = {name: [] for name in sorted(aliases)}
-            for version in self._pages("search_model_versions"):
+            for version in pages(self._client.search_model_versions):
                 if is_ready(version) and version.name in found:
                     found[version.name].append(registered(version, aliases[version.name]))
             return {name: newest_first(versions) for name, versions in found.items() if versions}
@@ -120,7 +125,7 @@ class Registry:
             ModelNotFound: there is no such model; the message names those that are like it.
         """
         with self._reached(f"{name} cannot be looked up"):
-            found = [v for v in self._pages("search_model_versions", f"name='{name}'") if is_ready(v)]
+            found = [v for v in pages(self._client.search_model_versions, f"name='{name}'") if is_ready(v)]
             if not found:
                 raise ModelNotFound(f"the registry has no model {name!r}: {did_you_mean(name, self.models())}")
             aliases = self._client.get_registered_model(name).aliases
@@ -180,13 +185,13 @@ class Registry:
             before = self._alias(found.name, alias)
             if before == found.version:
                 return None
-            entry = self._entry(found, "promote", alias, before, found.version, why)
-            run_id = self._write_down(entry)
+            history = self._history()
+            move = history.begin(found, "promote", alias=alias, before=before, after=found.version, why=why)
             _together(self._client.set_registered_model_alias, found.name, alias, str(found.number))
             # what is read back after this moment is this move's own, unless another one came in between
             now = datetime.now(UTC)
             lasted = self._alias(found.name, alias) == found.version
-            return self._done(run_id, replace(entry, when=now, outcome="done" if lasted else "overtaken"))
+            return history.finish(move, now, "done" if lasted else "overtaken")
 
     def unset(self, name: str, alias: str, why: str = "") -> Promotion:
         """Takes an alias away and writes that down.
@@ -196,10 +201,10 @@ class Registry:
         """
         before = self.find(Reference("registry", f"{name}@{alias}", name, alias=alias))
         with self._reached(f"{alias} of {name} stays where it is"):
-            entry = self._entry(before, "unset", alias, before.version, "", why)
-            run_id = self._write_down(entry)
+            history = self._history()
+            move = history.begin(before, "unset", alias=alias, before=before.version, after="", why=why)
             self._client.delete_registered_model_alias(name, alias)
-            return self._done(run_id, replace(entry, when=datetime.now(UTC), outcome="done"))
+            return history.finish(move, datetime.now(UTC))
 
     def remove(self, reference: str, why: str = "") -> RegisteredVersion:
         """Deletes a version and its files. What was promoted stays in the history, and the number stays taken.
@@ -214,11 +219,11 @@ class Registry:
         if found.aliases:
             raise UsageError(f"{found.reference} is {' and '.join(found.aliases)}: move the alias first")
         with self._reached(f"{found.reference} is not removed"):
-            entry = self._entry(found, "remove", "", found.version, "", why)
-            run_id = self._write_down(entry)
+            history = self._history()
+            move = history.begin(found, "remove", alias="", before=found.version, after="", why=why)
             self._client.delete_model_version(found.name, str(found.number))
             discard(self._client, self._delete, found.run_id)
-            self._done(run_id, replace(entry, when=datetime.now(UTC), outcome="done"))
+            history.finish(move, datetime.now(UTC))
         return found
 
     def tag(self, reference: str, key: str, value: str | None) -> RegisteredVersion:
@@ -241,8 +246,8 @@ class Registry:
         """Every move of every alias and every removal, the oldest first, those of removed versions too."""
         with self._reached("the history cannot be read"):
             where = f"tags.`{OURS}model` = '{name}'" if name else ""
-            runs = self._pages("search_runs", where, experiment_ids=[self._experiment(_HISTORY)])
-            return sorted((promotion(run) for run in runs), key=lambda promotion: promotion.when)
+            runs = pages(self._client.search_runs, where, experiment_ids=[self._experiment(_HISTORY)])
+            return in_order(runs)
 
     @property
     def _client(self) -> MlflowClient:
@@ -254,23 +259,21 @@ class Registry:
     def _reached(self, consequence: str) -> Generator[None]:
         try:
             yield
+        except _Unanswered as error:  # what was to be done in the end is what the user has to know
+            raise self._unanswered(consequence, error.detail) from error.__cause__
         except CamcountError:
             raise
         except Exception as error:  # MLflow lets through whatever its database, web and storage libraries raise
-            detail = " ".join(str(error).split())[:160]
-            raise ServiceError(
-                f"the model registry {without_password(self.url)} does not answer, {consequence}; "
-                f"check it and {URL_VARIABLE} ({type(error).__name__}: {detail})"
-            ) from error
+            detail = f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
+            raise self._unanswered(consequence, detail) from error
 
-    def _pages(self, search: str, where: str = "", **options: Any) -> Iterable[Any]:
-        token = None
-        while True:
-            page = getattr(self._client, search)(filter_string=where, max_results=1000, page_token=token, **options)
-            yield from page
-            token = page.token
-            if not token:
-                return
+    def _unanswered(self, consequence: str, detail: str) -> _Unanswered:
+        error = _Unanswered(
+            f"the model registry {without_password(self.url)} does not answer, {consequence}; "
+            f"check it and {URL_VARIABLE} ({detail})"
+        )
+        error.detail = detail
+        return error
 
     def _refuse_reuse(self, package: Package) -> None:
         """A version that was removed may come back as it was, and not as something else."""
@@ -296,54 +299,15 @@ class Registry:
     def _delete(self, address: str) -> None:
         _delete_artifacts(self.url, address)
 
-    def _make_room_for(self, name: str) -> None:
-        from mlflow.exceptions import MlflowException
-
-        try:
-            self._client.create_registered_model(name, tags={f"{OURS}model": "true"})
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_ALREADY_EXISTS":
-                raise
-
     def _alias(self, name: str, alias: str) -> str:
         """The version that an alias points at now; empty where there is no such alias."""
         return next((v.version for v in self.versions(name) if alias in v.aliases), "")
 
-    def _entry(self, of: RegisteredVersion, action: Any, alias: str, before: str, after: str, why: str) -> Promotion:
-        return Promotion(
-            model=of.name,
-            action=action,
-            alias=alias,
-            before=before,
-            after=after,
-            who=user(),
-            when=datetime.now(UTC),
-            why=why,
-            outcome="unknown",
-            digest=of.digest,
-        )
-
-    def _write_down(self, entry: Promotion) -> str:
-        run = self._client.create_run(self._experiment(_HISTORY), tags=promotion_tags(entry))
-        return str(run.info.run_id)
-
-    def _done(self, run_id: str, entry: Promotion) -> Promotion:
-        self._client.set_tag(run_id, f"{OURS}at", entry.when.isoformat())
-        self._client.set_tag(run_id, f"{OURS}outcome", entry.outcome)
-        self._client.set_terminated(run_id)
-        return entry
+    def _history(self) -> History:
+        return History(self._client, self._experiment(_HISTORY))
 
     def _experiment(self, name: str) -> str:
-        from mlflow.exceptions import MlflowException
-
-        if (known := self._client.get_experiment_by_name(name)) is not None:
-            return str(known.experiment_id)
-        try:
-            return str(self._client.create_experiment(name, artifact_location=artifacts_for(self.url, name)))
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_ALREADY_EXISTS":
-                raise
-        return self._experiment(name)
+        return experiment_named(self._client, name, artifacts_for(self.url, name))
 
     def _download(self, version: RegisteredVersion, name: str, folder: Path) -> None:
         with self._reached(f"{version.reference} is not fetched"):
@@ -352,7 +316,7 @@ class Registry:
 
 
 def _registry_reference(reference: str | Reference) -> Reference:
-    wanted = parse_reference(reference) if isinstance(reference, str) else reference
+    wanted = registry_reference(reference) if isinstance(reference, str) else reference
     if wanted.kind != "registry":
         raise UsageError(f"{wanted} is no model of the registry: write NAME, NAME:1.2.0 or NAME@champion")
     return wanted
