@@ -28,37 +28,35 @@ class Odds:
         near, far: a path in the open that would cross within ``near_s``, or later.
         cut: a path that would cross and ends at the picture's edge, later than ``touch_s``: sooner is no sign, for
             there the box shrinks and its middle does not go on.
-        pace: how much all this rises with what an object moves between frames, in its sizes.
         many: how much it rises with signs per counted crossing: one is chance, many are the line's fault.
-        unseen, unseen_pace: the share that leaves no sign at all, and its rise with the pace above ``calm``.
+        unseen: the share that leaves no sign at all. slow: its rise per second between frames above ``slow_s``.
         prior: for so many crossings what is expected of any line weighs in.
     """
 
-    entered: float = 0.4
-    left: float = 0.35
-    near: float = 0.2
-    far: float = 0.08
+    entered: float = 0.42
+    left: float = 0.42
+    near: float = 0.25
+    far: float = 0.1
     cut: float = 0.02
     near_s: float = 0.6
     touch_s: float = 0.15
-    pace: float = 2.0
-    many: float = 0.6
+    many: float = 0.45
     unseen: float = 0.07
-    unseen_pace: float = 0.6
-    calm: float = 0.1
+    slow: float = 0.4
+    slow_s: float = 0.05
     prior: float = 1.0
 
     def of(self, sign: Sign) -> float:
-        """The odds of one sign, at an endless frame rate."""
+        """The odds of one sign alone."""
         if sign.kind in ("entered", "left") and not sign.broken:
             return self.entered if sign.kind == "entered" else self.left
         if sign.cut and not sign.broken:
             return self.cut if sign.away_s > self.touch_s else 0.0
         return self.near if sign.broken or sign.away_s < self.near_s else self.far
 
-    def unseen_at(self, pace: float) -> float:
-        """The share of crossings that leave no sign."""
-        return min(0.5, self.unseen + self.unseen_pace * max(0.0, pace - self.calm))
+    def unseen_at(self, interval_s: float) -> float:
+        """The share of crossings that leave no sign, at so many seconds between frames."""
+        return min(0.3, self.unseen + self.slow * max(0.0, interval_s - self.slow_s))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,10 +88,10 @@ class Diagnosis:
 
     @property
     def grade(self) -> Grade:
-        """``good``: under 10 % lost, ``fair``: under 25 %, else ``poor``."""
+        """``good``: under 12 % lost, ``fair``: under 25 %, else ``poor``."""
         if self.loss is None:
             return "unknown"
-        return "good" if self.loss < 0.095 else "fair" if self.loss < 0.245 else "poor"
+        return "good" if self.loss < 0.12 else "fair" if self.loss < 0.25 else "poor"
 
     def as_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
@@ -148,10 +146,10 @@ class Ledger:
         sights = sights_at(moments, recording.interval_s)
         n = len(crossings)
         telling = sum(s.broken or s.kind in ("entered", "left") or s.away_s < odds.near_s for s, _ in weighed)
-        raised = (1 + odds.pace * sights.pace) * (1 + odds.many * telling / (n + 1))
+        raised = 1 + odds.many * telling / (n + 1)
         weighed = [(sign, weight * raised) for sign, weight in weighed]
         seen = sum(weight for _, weight in weighed)
-        share = odds.unseen_at(sights.pace)
+        share = odds.unseen_at(recording.interval_s)
         unseen = n * share / (1 - share)
         total = n + seen + unseen
         loss = (seen + unseen + odds.prior * share) / (total + odds.prior) if n or weighed else None
