@@ -198,10 +198,12 @@ def main() -> None:
     peers = PEERS.exists()
     if not peers:
         console.print("no .venv-supervision: make one from bench/supervision.txt to compare with supervision")
-    table = Table(title=f"{given.model.name}, {THREADS} threads, {given.rounds} rounds, medians")
+    table = Table(
+        title=f"{given.model.name}, {THREADS} threads, {given.rounds} rounds, medians; ratio: how many times as fast camcount is"
+    )
     table.add_column("video", no_wrap=True)
     table.add_column("loop", no_wrap=True)
-    for heading in ("fps", "CPU ms", "camcount is x times as fast", "by CPU time"):
+    for heading in ("fps", "CPU ms", "ratio", "by CPU"):
         table.add_column(heading, justify="right")
     for video in videos:
         for row in rows(video.name, measure(video, given.model, given.frames, given.rounds, peers)):
