@@ -172,7 +172,8 @@ def save_picture(path: Path | str, image: Image) -> None:
     if path.suffix.lower() not in _PICTURES:
         raise UsageError(f"a picture goes to a .png or .jpg file, not to {path.name!r}")
     _require_folder(path)
-    _, coded = cv2.imencode(path.suffix.lower(), image, [cv2.IMWRITE_JPEG_QUALITY, 92])
+    quality = [] if path.suffix.lower() == ".png" else [cv2.IMWRITE_JPEG_QUALITY, 92]
+    _, coded = cv2.imencode(path.suffix.lower(), image, quality)
     with _faults(path):
         path.write_bytes(coded.tobytes())
 

@@ -1,0 +1,82 @@
+"""The README is true: its commands run as they are written, its links lead somewhere."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from camcount.cli import app
+from tests.test_commands import Terminal
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+MAKEFILE = (ROOT / "Makefile").read_text()
+
+
+def _commands() -> list[str]:
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+    lines = "\n".join(text for kind, text in blocks if not kind).replace("\\\n", " ").splitlines()
+    return [line.split("camcount ", 1)[1] for line in lines if line.startswith(".venv/bin/camcount ")]
+
+
+@pytest.fixture
+def desk(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the files that the README speaks of: short ones, so that every command can really run."""
+    videos = data / "videos"
+    (tmp_path / "street.mp4").symlink_to(videos / "tfl/815_201707211414.mp4")
+    (tmp_path / "gate.mp4").symlink_to(videos / "tfl/815_201707211414.mp4")
+    (tmp_path / "gate.yaml").symlink_to(data / "truth/tfl_815_201707211414.yaml")
+    (tmp_path / "yolox_nano.onnx").symlink_to(data / "weights/yolox_nano_416x416.onnx")
+    for folder in ("images", "labels"):
+        (tmp_path / folder).mkdir()
+        for path in sorted((data / "images/coco128" / folder).iterdir())[:6]:
+            (tmp_path / folder / path.name).symlink_to(path)
+    rows = "".join(f"{i + 1},1,{10 + 8 * i},100,40,100,1,-1,-1,-1\n" for i in range(40))
+    (tmp_path / "tracks.txt").write_text(rows)
+    (tmp_path / "gt.txt").write_text(rows)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def camcount(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Terminal:
+    """The command, typed."""
+    return Terminal(monkeypatch, capfd)
+
+
+@pytest.mark.parametrize("command", [c for c in _commands() if "verify" not in c], ids=lambda c: c[:50])
+def test_the_commands_of_the_readme_run_as_written(camcount: Terminal, desk: Path, command: str) -> None:
+    """Each ends with status 0 and says something."""
+    if "--events crossings" not in command and "crossings" in command:
+        (desk / "crossings.csv").write_text("")
+    said = camcount(*shlex.split(command))
+    assert said.status == 0, said.err
+    assert said.out.strip()
+
+
+def test_there_are_commands_to_run() -> None:
+    """The test above would be silent if the README's form changed."""
+    assert len(_commands()) >= 4
+
+
+def test_every_command_is_in_the_readme() -> None:
+    """A command that nobody is told of does not exist."""
+    names = [command.name for command in app.registered_commands] + [group.name for group in app.registered_groups]
+    assert [name for name in names if name and f"camcount {name}" not in README] == []
+
+
+def test_every_make_target_of_the_readme_exists() -> None:
+    """``make x`` in the text is a target of the Makefile."""
+    spoken = set(re.findall(r"^make ([a-z-]+)$|`make ([a-z-]+)`", README, re.MULTILINE))
+    targets = {first or second for first, second in spoken}
+    assert "demo" in targets
+    assert {t for t in targets if not re.search(rf"^{t}:", MAKEFILE, re.MULTILINE)} == set()
+
+
+def test_links_lead_somewhere() -> None:
+    """Every relative link names a file of the project."""
+    for target in re.findall(r"\]\(([^)#:]+)\)", README):
+        assert (ROOT / target).exists(), target
