@@ -412,3 +412,50 @@ def test_an_unsigned_model_is_refused_where_signatures_are_required(
     said = camcount("count", data / CLIP, "--model", yolox, *LINE, "--config", config)
     assert said.status == 1
     assert "signature" in one_line(said)
+
+
+@pytest.fixture
+def counted(camcount: Terminal, data: Path, yolox: Path, tmp_path: Path) -> Path:
+    """The events of a real clip."""
+    events = tmp_path / "crossings.jsonl"
+    camcount(
+        "count", data / CLIP, "--model", yolox, "--labels", "vehicle", "--anchor", "centre",
+        "--line", "road=0,0.6597,1,0.6597", "--events", events,
+    )  # fmt: skip
+    return events
+
+
+def test_a_count_is_verified_by_a_truth_file(camcount: Terminal, data: Path, counted: Path) -> None:
+    """Three counted, three true: accuracy 1 is within the bounds, and nothing is asked."""
+    said = camcount(
+        "verify", data / CLIP, "--events", counted, "--truth", data / "truth/tfl_815_201707211414.yaml", "--json"
+    )
+    total = said.json["total"]
+    assert total["counted"] == 3
+    assert total["precision"] == {"estimate": 1.0, "low": 1.0, "high": 1.0}
+    assert total["accuracy"]["high"] == 1.0
+
+
+def test_a_review_folder_holds_strips_page_and_form(
+    camcount: Terminal, data: Path, counted: Path, tmp_path: Path
+) -> None:
+    """A picture for every item, and a filled-in form is reported."""
+    out, line = tmp_path / "verify", ("--line", "road=0,0.6597,1,0.6597")
+    common = ("verify", data / CLIP, "--events", counted, *line, "--sample", "3", "--moments", "2", "--out", out)
+    assert camcount(*common, "--no-serve").status == 0
+    form = out / "answers.csv"
+    numbers = [row.split(",")[0] for row in form.read_text().splitlines()[1:]]
+    assert sorted(p.stem for p in (out / "strips").iterdir()) == [f"{int(n):04d}" for n in numbers]
+    rows = form.read_text().splitlines()
+    filled = [rows[0]] + [r[: -len(",,")] + ("yes,," if ",event," in r else ",0,0") for r in rows[1:]]
+    form.write_text("\n".join(f[:-1] if f.endswith("yes,,") and f.count(",") > 8 else f for f in filled) + "\n")
+    result = camcount(*common, "--answers", form, "--json").json
+    assert result["looked_at"] == {"events": 3, "moments": 2}
+    assert result["total"]["precision"]["estimate"] == 1.0
+
+
+def test_verifying_what_was_never_counted_says_so(camcount: Terminal, data: Path, tmp_path: Path) -> None:
+    """The remedy is the command that writes the file."""
+    said = camcount("verify", data / CLIP, "--events", tmp_path / "none.jsonl")
+    assert said.status == 2
+    assert "--events none.jsonl" in one_line(said)
