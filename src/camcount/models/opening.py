@@ -110,9 +110,7 @@ def resolve_detector(
     if wanted.kind == "remote":
         return _remote(reference, of_file, shared, nms_iou)
     if given := [name for name, value in of_file.items() if value is not None]:
-        raise UsageError(
-            f"{reference} is a package, which says its {given[0].replace('_', ' ')}: leave it out"
-        )
+        raise UsageError(f"{reference} is a package, which says its {given[0].replace('_', ' ')}: leave it out")
     package = open_reference(wanted, registry)
     try:
         trust.check(package)
