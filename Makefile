@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: setup demo test lint types bands unit bench bench-speed bench-accuracy clean
+.PHONY: setup demo test lint types bands unit bench bench-models bench-doctor clean
 
 setup: .venv/ready-dev .venv-mlserver/ready .venv-mlflow/ready
 
@@ -29,10 +29,10 @@ setup: .venv/ready-dev .venv-mlserver/ready .venv-mlflow/ready
 	.venv-mlflow/bin/python $(PIP) --constraint $< mlflow "moto[server,s3]" boto3
 	touch $@
 
-# the others that benchmarks compare with
-.venv-peers/ready: bench/peers-constraints.txt
-	$(PYTHON) -m venv .venv-peers
-	.venv-peers/bin/python $(PIP) --constraint $< --requirement bench/peers.txt
+# what benchmarks compare with; supervision names a second OpenCV build, hence --no-deps
+.venv-supervision/ready: bench/supervision.txt
+	$(PYTHON) -m venv .venv-supervision
+	.venv-supervision/bin/python $(PIP) --no-deps --requirement $<
 	touch $@
 
 demo: .venv/ready
@@ -53,6 +53,19 @@ bands: .venv/ready-dev
 
 unit: setup
 	$(BIN)/pytest -q
+
+# speed of the whole pipeline: against decode and model alone, and against the supervision loop
+bench: .venv/ready-dev .venv-supervision/ready
+	$(BIN)/python bench/pipeline.py
+
+# prepared models against plain ones; memory of loading and unloading
+bench-models: .venv/ready-dev
+	$(BIN)/python bench/prepared.py
+	$(BIN)/python bench/loader_memory.py
+
+# expected loss of a line against the measured one
+bench-doctor: .venv/ready-dev
+	$(BIN)/python bench/doctor.py
 
 clean:
 	rm -rf .venv .venv-* out
