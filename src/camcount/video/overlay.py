@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
-from camcount.detections import Tracks
+from camcount.detections import Boxes, Tracks
 from camcount.events import Crossing, Event, ZoneEntered, ZoneLeft
 from camcount.frame import Image
 from camcount.geometry import Anchor, Line, Points, Zone, anchor_points
@@ -85,9 +85,12 @@ class Overlay:
         ink = Ink(image, self._unit, self._font)
         self._wash(image, frame.time_s)
         self._draw_trails(ink, frame.time_s)
+        boxes = tracks.xyxy * np.tile(scale, 2).astype(np.float32)
+        for box, track in zip(boxes, tracks.track_id.tolist(), strict=True):
+            ink.box(box, palette(track))
         for line in self._lines:
             self._draw_line(ink, line, frame.time_s)
-        self._draw_tracks(ink, tracks, scale)
+        self._draw_labels(ink, tracks, boxes)
         self._draw_plates(ink)
         ink.plate(_clock(step), np.array([12.0, self.height]) - (0, 36 * self._unit), 15, DARK, (226, 222, 216))
         return image
@@ -159,14 +162,12 @@ class Overlay:
             age = (now - moment) / _FLASH_S
             ink.disc(np.array(point), 8 + 30 * age, _IN if direction == "in" else _OUT, 3.5 * (1 - age) + 0.5)
 
-    def _draw_tracks(self, ink: Ink, tracks: Tracks, scale: Points) -> None:
-        boxes = tracks.xyxy * np.tile(scale, 2).astype(np.float32)
+    def _draw_labels(self, ink: Ink, tracks: Tracks, boxes: Boxes) -> None:
         for row in np.argsort(boxes[:, 3]).tolist():
-            colour = palette(int(tracks.track_id[row]))
-            ink.box(boxes[row], colour)
             text = f"{tracks.label(row)} {tracks.track_id[row]}"
             _, height = ink.plate_size(text, 14)
-            ink.plate(text, np.array([boxes[row, 0], boxes[row, 1] - height - 2 * self._unit]), 14, colour)
+            corner = np.array([boxes[row, 0], boxes[row, 1] - height - 2 * self._unit])
+            ink.plate(text, corner, 14, palette(int(tracks.track_id[row])))
 
     def _draw_plates(self, ink: Ink) -> None:
         for number, zone in enumerate(self._zones):

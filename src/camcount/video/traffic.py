@@ -60,8 +60,8 @@ class Lane:
 LANES = (
     Lane(15.0, +1, 5.6, (7.0, 12.0)),
     Lane(19.9, -1, 5.6, (7.0, 12.0)),
-    Lane(13.6, +1, 17.0, (4.2, 6.5), cycles=True),
-    Lane(21.15, -1, 21.0, (4.2, 6.5), cycles=True),
+    Lane(13.6, +1, 27.0, (4.2, 6.5), cycles=True),
+    Lane(21.15, -1, 31.0, (4.2, 6.5), cycles=True),
 )
 
 
@@ -137,7 +137,7 @@ def _new_driver(lane: Lane, rng: np.random.Generator, now: float) -> _Driver:
         rider = Cyclist(0, nowhere, top, helmet, frame, lane.towards)
         return _Driver(rider, 1.8, wish, 0.0, wish, [now], [0.0])
     kinds: tuple[Model, ...] = (SALOON, HATCHBACK, VAN, BUS, LORRY)
-    model = kinds[int(rng.choice(5, p=[0.38, 0.34, 0.14, 0.08, 0.06]))]
+    model = kinds[int(rng.choice(5, p=[0.40, 0.36, 0.13, 0.06, 0.05]))]
     colours = _BUSES if model is BUS else _PAINTS
     paint = colours[int(rng.integers(len(colours)))]
     size = float(rng.uniform(0.95, 1.06))
@@ -188,7 +188,7 @@ def _walkers(
         speed = float(rng.uniform(0.95, 1.65))
         mood = rng.random()
         route = _Route(now, start, y)
-        if mood < 0.10:
+        if mood < 0.07:
             yield from _pair(route, goal, y, speed, rng)
             continue
         if mood < 0.22:
