@@ -13,11 +13,11 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
-_TO_PLACE = np.array([[0.5, 0, 0.5, 0], [0, 0, 0, 0.5], [0.5, 0, 0.5, 0], [0, 1, 0, 0.5]])
-"""``xyxy @ _TO_PLACE`` is foot x, foot y, centre x, centre y."""
+TO_PLACE = np.array([[0.5, 0, 0.5, 0], [0, 0, 0, 0.5], [0.5, 0, 0.5, 0], [0, 1, 0, 0.5]])
+"""``xyxy @ TO_PLACE`` is foot x, foot y, centre x, centre y."""
 
 _BUCKETS = 12
-_COLUMNS = 14
+_COLUMNS = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,13 +30,16 @@ class BodySettings:
         hidden: a box lower than this share of the usual height has its legs hidden: its foot is put where it
             would be.
         trusted: a box whose confidence is below this share of the track's usual one does not move the point.
+        rest, rest_after_s: an object that stays within so many heights for so long is resting.
         memory_s: how long a track that is not seen is remembered.
     """
 
     stature_s: float = 1.0
     stature_share: float = 0.6
-    hidden: float = 0.9
-    trusted: float = 0.6
+    hidden: float = 0.8
+    trusted: float = 0.5
+    rest: float = 0.3
+    rest_after_s: float = 5.0
     memory_s: float = 4.0
 
 
@@ -46,8 +49,9 @@ class Bodies:
     Attributes:
         place: ``(C, 4)`` last trusted foot x, y, centre x, y in pixels; ``time`` when that was, in seconds.
         velocity: ``(C, 4)`` of the place, pixels per second, over about the last third of a second.
-        seen, born: ``(C,)`` when the track was last and first seen; ``seen`` of a free slot is infinite.
+        seen: ``(C,)`` when the track was last seen at all; infinite for a free slot.
         height: ``(C,)`` usual height in pixels. ``confidence``: usual confidence.
+        base, base_time: ``(C, 2)`` a foot point from which the track has not gone far since that time.
         class_id, track_id, confirmed: ``(C,)`` as the tracker last said.
     """
 
@@ -70,12 +74,17 @@ class Bodies:
         self._ints = np.vstack([self._ints, np.zeros((more, 3), np.int64)])
         self._heights = np.vstack([self._heights, np.full((more, _BUCKETS), np.nan)])
         f, i = self._floats, self._ints
-        self.place, self.velocity = f[:, 0:4], f[:, 4:8]
-        self.time, self.seen, self.born, self.height, self.confidence = (f[:, k] for k in range(8, 13))
+        self.place, self.velocity, self.base = f[:, 0:4], f[:, 4:8], f[:, 8:10]
+        self.time, self.seen, self.base_time, self.height, self.confidence = (f[:, k] for k in range(10, 15))
         self.class_id, self.track_id, self.confirmed = (i[:, k] for k in range(3))
         self.seen[self.capacity :] = np.inf
         self._free = [*range(capacity - 1, self.capacity - 1, -1), *self._free]
         self.capacity = capacity
+
+    @property
+    def full(self) -> bool:
+        """Whether no slot is free."""
+        return not self._free
 
     def take_slot(self, track_id: int) -> int:
         """A slot for a track not seen before; `grow` first when there is none."""
@@ -84,11 +93,6 @@ class Bodies:
         self.track_id[slot] = track_id
         self._heights[slot] = np.nan
         return slot
-
-    @property
-    def full(self) -> bool:
-        """Whether no slot is free."""
-        return not self._free
 
     def hand_over(self, slot: int, track_id: int) -> None:
         """Lets a new id continue the track of a slot."""
@@ -103,21 +107,22 @@ class Bodies:
             del self.slot_of[int(self.track_id[slot])]
             self._free.append(slot)
 
-    def start(self, slot: int, place: Floats, tracks: Tracks, row: int, time_s: float) -> None:
+    def start(self, slot: int, place: Floats, confidence: float, time_s: float) -> None:
         """The first sight of a track."""
         self.place[slot] = place
         self.velocity[slot] = 0.0
-        self.time[slot] = self.seen[slot] = self.born[slot] = time_s
-        self.confidence[slot] = tracks.confidence[row]
+        self.base[slot] = place[:2]
+        self.time[slot] = self.seen[slot] = self.base_time[slot] = time_s
+        self.confidence[slot] = confidence
 
     def measure(self, slots: Ints, tracks: Tracks, time_s: float, interval_s: float) -> Floats:
         """The places ``(n, 4)`` of the tracks, with feet put where hidden legs would end."""
         boxes = tracks.xyxy.astype(np.float64)
-        height = boxes[:, 3] - boxes[:, 1]
+        height = np.maximum(boxes[:, 3] - boxes[:, 1], 1.0)
         self._remember(slots, height, time_s, interval_s)
         usual = self.height[slots]
         hidden = height < self.settings.hidden * usual
-        places = boxes @ _TO_PLACE
+        places = boxes @ TO_PLACE
         if hidden.any():
             places[hidden, 1] = boxes[hidden, 1] + usual[hidden]
         return np.asarray(places)
@@ -126,9 +131,8 @@ class Bodies:
         """Which boxes are sure enough to say on which side of a line the track is."""
         usual = self.confidence[slots]
         confidence = tracks.confidence
-        sure = confidence >= self.settings.trusted * usual
         self.confidence[slots] = usual + 0.1 * (confidence - usual)
-        return np.asarray(sure)
+        return np.asarray(confidence >= self.settings.trusted * usual)
 
     def move(self, slots: Ints, places: Floats, time_s: float) -> None:
         """Tracks ``slots`` are at ``places (n, 4)`` now."""
@@ -138,6 +142,21 @@ class Bodies:
         self.velocity[slots] = velocity + share * ((places - self.place[slots]) / dt - velocity)
         self.place[slots] = places
         self.time[slots] = time_s
+        off = places[:, :2] - self.base[slots]
+        off *= off
+        gone = off[:, 0] + off[:, 1] > (self.settings.rest * self.height[slots]) ** 2
+        if gone.any():
+            self.base[slots[gone]] = places[gone, :2]
+            self.base_time[slots[gone]] = time_s
+
+    def resting(self, slot: int) -> bool:
+        """Whether the track stands still."""
+        return bool(self.time[slot] - self.base_time[slot] >= self.settings.rest_after_s)
+
+    def stale(self, time_s: float, rest_s: float) -> Ints:
+        """The slots to let go: not seen for long, and if at rest, not for very long."""
+        old = np.flatnonzero(self.seen < time_s - self.settings.memory_s)
+        return np.array([s for s in old.tolist() if not self.resting(s) or self.seen[s] < time_s - rest_s], np.int64)
 
     def _remember(self, slots: Ints, height: Floats, time_s: float, interval_s: float) -> None:
         span = self.settings.stature_s

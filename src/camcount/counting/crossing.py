@@ -16,24 +16,33 @@ class CrossingSettings:
             what waits on the line and trembles has not.
         first_clear: how far from the line a track must have been first seen if it crosses at once.
         end_clear: how far beyond the line a track must be that is lost before ``hold_s``.
+        sure: a track whose boxes are less confident than this on average does not count.
         lost_s: a track not seen for so long is taken as ended, and what is open about it decided.
-        join_s, join: a track that starts no later and no farther from where an ended one would be continues it.
-        extrapolate_s: how far past its first and last sight a track is thought on where frames are farther
-            apart than ``slow_interval_s``.
+        join_s, join, join_per_s: a track that starts no later after an ended one, and no farther from where that
+            one would be (more for every second of the gap), continues it.
+        alike: the lower of both heights over the higher one must be at least so much for that.
+        rest_s: an object resting for longer is remembered so long after it was last seen.
+        extrapolate_s, extrapolate_frames: how far past its first and last sight a track is thought on, the
+            shorter of both, where frames are farther apart than ``slow_interval_s``.
         u_turn_s: an object that comes back within this time has not crossed.
         reentry_s: for this time after a counted crossing the same track's crossings of the line do not count.
     """
 
-    hold_s: float = 0.35
+    hold_s: float = 0.3
     clear: float = 0.35
-    travel: float = 0.1
+    travel: float = 0.04
     first_clear: float = 0.1
-    end_clear: float = 0.15
+    end_clear: float = 0.1
+    sure: float = 0.25
     lost_s: float = 0.9
     join_s: float = 1.0
-    join: float = 0.3
+    join: float = 0.35
+    join_per_s: float = 0.5
+    alike: float = 0.7
+    rest_s: float = 60.0
     extrapolate_s: float = 0.4
-    slow_interval_s: float = 0.12
+    extrapolate_frames: float = 2.0
+    slow_interval_s: float = 0.08
     u_turn_s: float = 0.0
     reentry_s: float = 0.0
 
@@ -50,8 +59,8 @@ class Open:
     """
 
     home: int
-    home_depth: float
-    home_since: float
+    home_depth: float = 0.0
+    home_since: float = 0.0
     net: int = 0
     time_s: float = 0.0
     point: tuple[float, float] = (0.0, 0.0)

@@ -9,12 +9,16 @@ import numpy as np
 
 from camcount.counting.bodies import Bodies, BodySettings, Floats, Ints
 from camcount.counting.crossing import CrossingSettings, Open, kept, kept_at_end
+from camcount.counting.ends import Ends, Guess
+from camcount.counting.joins import continued
 from camcount.counting.sides import Sides
 from camcount.detections import Tracks
 from camcount.events import Crossing, Event
 from camcount.geometry import Anchor, Line
 
 __all__ = ["CrossingSettings", "LineCounter"]
+
+_CHECK_S = 0.1
 
 
 class LineCounter:
@@ -50,6 +54,7 @@ class LineCounter:
     def reset(self) -> None:
         """Forgets all tracks."""
         self._bodies = Bodies(self._body_settings)
+        self._ends = Ends(self._bodies, self._sides, self._settings)
         shape = (self._bodies.capacity, len(self._lines))
         self._signed, self._depth, self._since, self._counted = (np.zeros(shape) for _ in range(4))
         self._settled = np.zeros(shape, np.int8)
@@ -58,23 +63,26 @@ class LineCounter:
         self._unconfirmed: dict[int, list[Crossing]] = {}
         self._labels: tuple[str, ...] = ()
         self._interval_s = 0.0
-        self._time_s: float | None = None
+        self._begun_s: float | None = None
+        self._time_s = 0.0
         self._next_check = -np.inf
 
     def update(self, tracks: Tracks, time_s: float) -> list[Event]:
         """The crossings understood with this frame."""
-        time_s = self._tick(time_s)
         events: list[Event] = []
+        if time_s > self._time_s + self._body_settings.memory_s:
+            events += self._tidy(time_s)  # before anybody is taken for who was there then
+        time_s = self._tick(time_s)
         if len(tracks):
             self._labels = tracks.labels
             slots, places = self._locate(tracks, time_s)
             self._advance(slots, places, time_s)
-            events += self._decide(time_s)
-            events += self._release()
+            events += self._decide() if self._open else []
+            events += self._release() if self._unconfirmed else []
+            events += self._guessed(self._ends.before(self._begun_s or 0.0, self._interval_s))
         if time_s >= self._next_check:
-            self._next_check = time_s + 0.1
-            events += self._end(time_s - self._settings.lost_s)
-            self._forget(time_s)
+            self._next_check = time_s + _CHECK_S
+            events += self._tidy(time_s)
         return sorted(events, key=lambda e: e.time_s)
 
     def finish(self, time_s: float) -> list[Event]:
@@ -84,9 +92,8 @@ class LineCounter:
         return sorted(events, key=lambda e: e.time_s)
 
     def _tick(self, time_s: float) -> float:
-        if self._time_s is None:
-            self._time_s = time_s
-            return time_s
+        if self._begun_s is None:
+            self._begun_s = self._time_s = time_s
         dt = time_s - self._time_s
         if dt > 0:
             usual = self._interval_s or dt
@@ -95,34 +102,42 @@ class LineCounter:
         return self._time_s
 
     def _locate(self, tracks: Tracks, time_s: float) -> tuple[Ints, Floats]:
+        """Slots and places of the tracks whose boxes are to be trusted; new tracks get theirs."""
         bodies = self._bodies
         known = bodies.slot_of
         ids = tracks.track_id.tolist()
         new = [row for row, number in enumerate(ids) if number not in known]
-        for row in new:
-            self._admit(ids[row])
+        fresh = [row for row in new if not self._admit(ids, row, tracks, time_s)]
         slots = np.array([known[number] for number in ids], np.int64)
         bodies.class_id[slots] = tracks.class_id
         bodies.confirmed[slots] = tracks.confirmed
         places = bodies.measure(slots, tracks, time_s, self._interval_s)
-        for row in new:
-            self._introduce(int(slots[row]), places[row], tracks, row, time_s)
+        for row in fresh:
+            self._introduce(int(slots[row]), places[row], float(tracks.confidence[row]), time_s)
         bodies.seen[slots] = time_s
         self._ended[slots] = False
         sure = bodies.trusted(slots, tracks)
         return (slots, places) if sure.all() else (slots[sure], places[sure])
 
-    def _admit(self, track_id: int) -> None:
+    def _admit(self, ids: list[int], row: int, tracks: Tracks, time_s: float) -> bool:
+        """Gives a new id a slot; True if it is that of an ended track which it continues."""
         bodies = self._bodies
+        present = {bodies.slot_of[number] for number in ids if number in bodies.slot_of}
+        ended = continued(bodies, tracks.xyxy[row], present, time_s, self._settings)
+        if ended is not None:
+            bodies.hand_over(ended, ids[row])
+            return True
         if bodies.full:
             bodies.grow(2 * bodies.capacity)
             for name in ("_signed", "_depth", "_since", "_counted", "_settled", "_ended"):
                 old = getattr(self, name)
                 setattr(self, name, np.concatenate([old, np.zeros_like(old)]))
-        bodies.take_slot(track_id)
+        bodies.take_slot(ids[row])
+        return False
 
-    def _introduce(self, slot: int, place: Floats, tracks: Tracks, row: int, time_s: float) -> None:
-        self._bodies.start(slot, place, tracks, row, time_s)
+    def _introduce(self, slot: int, place: Floats, confidence: float, time_s: float) -> None:
+        self._bodies.start(slot, place, confidence, time_s)
+        self._ends.born(slot, place, time_s)
         self._signed[slot] = self._sides.signed(place[None])[0]
         self._depth[slot] = np.abs(self._signed[slot]) / self._bodies.height[slot]
         self._since[slot] = time_s
@@ -131,12 +146,11 @@ class LineCounter:
 
     def _advance(self, slots: Ints, places: Floats, time_s: float) -> None:
         signed = self._sides.signed(places)
-        before = self._signed[slots]
-        turned = (signed > 0) != (before > 0)
-        depth = np.abs(signed) / self._bodies.height[slots][:, None]
+        turned = (signed > 0) != (self._signed[slots] > 0)
         if turned.any():
             for row, line in zip(*(v.tolist() for v in np.nonzero(turned)), strict=True):
                 self._turn(int(slots[row]), line, places[row], float(signed[row, line]), time_s)
+        depth = np.abs(signed) / self._bodies.height[slots][:, None]
         self._depth[slots] = np.maximum(self._depth[slots], depth)
         self._signed[slots] = signed
         self._bodies.move(slots, places, time_s)
@@ -144,10 +158,8 @@ class LineCounter:
     def _turn(self, slot: int, line: int, place: Floats, signed: float, time_s: float) -> None:
         """Notes that the path of ``slot`` has just changed to the other side of ``line``."""
         bodies, key = self._bodies, (slot, line)
-        before = float(self._signed[slot, line])
-        start = float(bodies.time[slot])
-        way = before / (before - signed)
-        now = 1 if signed > 0 else -1
+        before, start = float(self._signed[slot, line]), float(bodies.time[slot])
+        way, now = before / (before - signed), 1 if signed > 0 else -1
         change = self._open.get(key)
         if change is None:
             since, depth = float(self._since[slot, line]), float(self._depth[slot, line])
@@ -158,8 +170,8 @@ class LineCounter:
             change.net += direction
         change.gap_s = time_s - start
         change.time_s = start + way * change.gap_s
-        at, to = self._sides.point(bodies.place[slot], line), self._sides.point(place, line)
-        change.point = (at[0] + way * (to[0] - at[0]), at[1] + way * (to[1] - at[1]))
+        (x0, y0), (x1, y1) = self._sides.point(bodies.place[slot], line), self._sides.point(place, line)
+        change.point = (x0 + way * (x1 - x0), y0 + way * (y1 - y0))
         self._since[slot, line], self._depth[slot, line] = change.time_s, 0.0
         if change.home == now:
             del self._open[key]  # back home before it counted: as if it had never left
@@ -172,12 +184,13 @@ class LineCounter:
         settings = self._settings
         return side if held_s >= settings.hold_s or depth >= settings.first_clear else 0
 
-    def _decide(self, time_s: float) -> list[Event]:
+    def _decide(self) -> list[Event]:
         events: list[Event] = []
         for (slot, line), change in list(self._open.items()):
             held_s = float(self._bodies.time[slot]) - float(self._since[slot, line])
             reason = kept(self._settings, change, held_s, float(self._depth[slot, line]))
-            if reason is not None:
+            # what rests on the line has not crossed it, however long its box says so
+            if reason is not None and not self._bodies.resting(slot):
                 events += self._settle(slot, line, change, reason)
         return events
 
@@ -187,16 +200,16 @@ class LineCounter:
         self._settled[slot, line] = side
         if change.home != -side or change.net * side <= 0:
             return []
-        if change.time_s - self._counted[slot, line] < self._settings.reentry_s:
-            return []
-        self._counted[slot, line] = change.time_s
         return self._issue(slot, line, side, change, reason)
 
     def _issue(self, slot: int, line: int, side: int, change: Open, reason: str) -> list[Event]:
-        label = self._label(slot)
-        wanted = self._lines[line].labels
-        if wanted is not None and label not in wanted:
+        label, wanted = self._label(slot), self._lines[line].labels
+        sure = float(self._bodies.confidence[slot])
+        if sure < self._settings.sure or (wanted is not None and label not in wanted):
             return []
+        if change.time_s - self._counted[slot, line] < self._settings.reentry_s:
+            return []
+        self._counted[slot, line] = change.time_s
         if change.gap_s > max(0.3, 1.9 * self._interval_s):
             reason += f", crossed while not seen for {change.gap_s:.2f} s"
         event = Crossing(
@@ -205,7 +218,7 @@ class LineCounter:
             time=self._clock(change.time_s),
             track_id=int(self._bodies.track_id[slot]),
             label=label,
-            confidence=float(min(1.0, max(0.0, self._bodies.confidence[slot]))),
+            confidence=min(1.0, max(0.0, sure)),
             reason=reason,
             point=change.point,
             line=self._lines[line].name,
@@ -215,6 +228,16 @@ class LineCounter:
             return [event]
         self._unconfirmed.setdefault(slot, []).append(event)
         return []
+
+    def _guessed(self, guesses: list[Guess]) -> list[Event]:
+        events: list[Event] = []
+        for guess in guesses:
+            if (guess.slot, guess.line) not in self._open:
+                self._settled[guess.slot, guess.line] = guess.side
+                if guess.ahead:  # should it be seen again beyond the line, that is no second crossing
+                    self._signed[guess.slot, guess.line] = 1e-9 * guess.side
+                events += self._issue(guess.slot, guess.line, guess.side, guess.change, guess.reason)
+        return events
 
     def _release(self) -> list[Event]:
         events: list[Event] = []
@@ -231,6 +254,11 @@ class LineCounter:
             return None
         return (self._start_time + timedelta(seconds=time_s)).astimezone(UTC)
 
+    def _tidy(self, time_s: float) -> list[Event]:
+        events = self._end(time_s - max(self._settings.lost_s, 2.5 * self._interval_s))
+        self._forget(time_s)
+        return events
+
     def _end(self, before: float) -> list[Event]:
         """Decides what is open about the tracks last seen before that time."""
         ended = (self._bodies.seen < before) & ~self._ended & np.isfinite(self._bodies.seen)
@@ -239,19 +267,22 @@ class LineCounter:
         self._ended |= ended
         events: list[Event] = []
         for (slot, line), change in list(self._open.items()):
-            if ended[slot]:
+            if ended[slot] and not self._bodies.resting(slot):
                 held_s = float(self._bodies.time[slot]) - float(self._since[slot, line])
                 reason = kept_at_end(self._settings, change, held_s, float(self._depth[slot, line]))
                 if reason is not None:
                     events += self._settle(slot, line, change, reason)
+        for slot in np.flatnonzero(ended).tolist():
+            events += self._guessed(self._ends.after(slot, self._interval_s))
         return events
 
     def _forget(self, time_s: float) -> None:
-        gone = np.flatnonzero(self._bodies.seen < time_s - self._body_settings.memory_s)
+        gone = self._bodies.stale(time_s, self._settings.rest_s)
         if not len(gone):
             return
         self._bodies.let_go(gone)
+        for slot in gone.tolist():
+            self._ends.forget(slot)
+            self._unconfirmed.pop(slot, None)
         forgotten = set(gone.tolist())
         self._open = {key: change for key, change in self._open.items() if key[0] not in forgotten}
-        for slot in forgotten & self._unconfirmed.keys():
-            del self._unconfirmed[slot]

@@ -54,17 +54,24 @@ def _common(a: Floats, b: Floats, axis: int, scale: Floats) -> Floats:
     return np.maximum(both, 0.0, out=both)
 
 
-def distance(a: Floats, b: Floats) -> Floats:
-    """Pixels between the centres ``(N, M)``."""
+def improbability(a: Floats, b: Floats, variance: Floats, tail: float, size: float) -> Floats:
+    """How improbable each box of ``b (M, 4)`` is as the next one of each track predicted at ``a (N, 4)``, ``(N, M)``.
+
+    The negative logarithm, up to a constant, of Student's distribution with ``tail`` degrees of freedom of the
+    centre's offset (``variance (N,)`` in box heights squared) and of the logarithm of the height ratio (standard
+    deviation ``size``).
+    """
     dx = a[:, 0, None] - b[:, 0]
     dy = a[:, 1, None] - b[:, 1]
     dx *= dx
     dy *= dy
     dx += dy
-    return np.asarray(np.sqrt(dx, out=dx))
-
-
-def height_ratio(a: Floats, b: Floats) -> Floats:
-    """The smaller height over the larger one, ``(N, M)`` in 0..1."""
-    ratio = a[:, 3, None] / b[:, 3]
-    return np.asarray(np.minimum(ratio, 1 / ratio))
+    dx *= (1 / (tail * variance * a[:, 3] ** 2))[:, None]
+    grown = np.log(a[:, 3])[:, None] - np.log(b[:, 3])
+    grown *= grown
+    grown *= 1 / (tail * size**2)
+    dx += grown
+    np.log1p(dx, out=dx)
+    dx *= (tail + 3) / 2
+    dx += np.log(variance)[:, None]
+    return np.asarray(dx)

@@ -7,50 +7,54 @@ from dataclasses import dataclass
 import numpy as np
 
 from camcount.detections import Detections, Tracks
-from camcount.tracking.association import assign, distance, height_ratio, overlap
+from camcount.tracking.association import assign, improbability, overlap
+from camcount.tracking.kinds import Kinds
 from camcount.tracking.motion import Noise
 from camcount.tracking.population import Life, Population
 from camcount.tracking.table import Floats, Ints
 
-_NEVER = 1e3
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CamcountSettings:
-    """What the tracker takes for the same object.
+    """What the tracker takes for the same object. Costs are in natural logarithms of a likelihood.
 
     Attributes:
         high: confidence from which on a detection is associated first and may start a track.
-        birth: confidence that starts a track.
         low: confidence below which a detection is not looked at.
-        reach: how many standard deviations of the predicted place a detection may be off.
-        least_reach: the same in box heights, at least.
-        place: weight of the centre distance in the cost; the rest is the buffered overlap.
+        limit: cost above which a detection is somebody else; above 0 favours continuing a track.
+        low_limit: what a doubtful detection must be cheaper by.
+        tail: degrees of freedom of the place's distribution: small ones forgive the jumps of real boxes.
+        size: standard deviation of the logarithm of the height.
+        likeness: weight of the buffered overlap.
         margin, margin_per_s: the buffer in box sizes, and how it grows while a track is not seen.
-        least_height_ratio: boxes more different in height than this do not match.
         stranger: cost of a class of another kind (a person for a vehicle).
+        camera, witnesses: predictions follow the camera when the median of at least so many matched tracks is off
+            by more than so many box heights.
     """
 
     high: float = 0.4
-    birth: float = 0.4
     low: float = 0.1
-    reach: float = 3.0
-    least_reach: float = 0.35
-    place: float = 0.6
+    limit: float = 2.0
+    low_limit: float = 1.0
+    tail: float = 4.0
+    size: float = 0.15
+    likeness: float = 4.0
     margin: float = 0.1
-    margin_per_s: float = 0.6
-    least_height_ratio: float = 0.6
-    low_limit: float = 0.7
-    stranger: float = 0.3
+    margin_per_s: float = 0.5
+    stranger: float = 3.0
+    camera: float = 0.05
+    witnesses: int = 3
 
 
 class CamcountTracker:
     """Follows objects for counting, from 1 to 60 frames a second.
 
-    Two association stages by confidence (ByteTrack, Zhang et al. 2022); cost of buffered overlap (C-BIoU, Yang et
-    al. 2023) and centre distance in units of how uncertain the predicted place is, which keeps low frame rates and
-    gaps together; motion by a Kalman filter in seconds whose gaps are repaired from the observations (OC-SORT, Cao
-    et al. 2023); class by vote.
+    Two association stages by confidence (ByteTrack, Zhang et al. 2022). The cost of a pair is how improbable the
+    detection is as the track's next box: a heavy-tailed distribution around the predicted place and height, as wide
+    as the Kalman filter is uncertain, *with* the logarithm of that width, so that a track long unseen does not take
+    a detection from one seen a moment ago; less the buffered overlap (C-BIoU, Yang et al. 2023). Gaps are repaired
+    from the observations (OC-SORT, Cao et al. 2023). Where most matched tracks are off the same way, the camera has
+    moved, and all predictions move with it (the idea of GMC in BoT-SORT, Aharon et al. 2022, without the picture).
     """
 
     def __init__(
@@ -61,6 +65,7 @@ class CamcountTracker:
     ) -> None:
         self._settings = settings or CamcountSettings()
         self._all = Population(life or Life(), noise or Noise())
+        self._kinds = Kinds()
 
     def update(self, detections: Detections, time_s: float) -> Tracks:
         """The tracks matched at ``time_s``."""
@@ -71,32 +76,53 @@ class CamcountTracker:
         sure = tracks.score >= settings.high
         high = np.flatnonzero(sure)
         if tracks.table.n:
-            self._associate(np.arange(tracks.table.n), high, 1.0)
+            self._kinds.learn(detections.labels)
+            rows = np.arange(tracks.table.n)
+            pairs = self._pairs(rows, high, settings.limit)
+            if self._followed_camera(*pairs):
+                pairs = self._pairs(rows, high, settings.limit)
             if len(high) < len(sure):
                 low = np.flatnonzero(~sure & (tracks.score >= settings.low))
-                self._associate(tracks.free(), low, settings.low_limit)
-        left = high[tracks.owner[high] < 0]
-        tracks.bear(left[tracks.score[left] >= settings.birth])
+                more = self._pairs(np.delete(rows, pairs[0]), low, settings.limit - settings.low_limit)
+                pairs = np.concatenate([pairs[0], more[0]]), np.concatenate([pairs[1], more[1]])
+            tracks.match(*pairs)
+        tracks.bear(high[tracks.owner[high] < 0])
         return tracks.tracks()
 
     def reset(self) -> None:
         """Forgets all tracks; ids go on."""
         self._all.reset()
 
-    def _associate(self, rows: Ints, columns: Ints, limit: float) -> None:
+    def _followed_camera(self, rows: Ints, columns: Ints) -> bool:
+        """Moves all predictions with the camera, if the pairs say that it has moved."""
+        tracks, table, settings = self._all, self._all.table, self._settings
+        recent = tracks.absent[rows] <= 1.5 * tracks.interval_s
+        if np.count_nonzero(recent) < settings.witnesses:
+            return False
+        rows, columns = rows[recent], columns[recent]
+        box = table.box[rows]
+        off = np.sort(tracks.boxes[columns, :2] - box[:, :2], axis=0)
+        shift = off[len(off) // 2]
+        if np.abs(shift).max() <= settings.camera * box[:, 3].mean():
+            return False
+        table.box[:, :2] += shift
+        return True
+
+    def _pairs(self, rows: Ints, columns: Ints, limit: float) -> tuple[Ints, Ints]:
         if not (len(rows) and len(columns)):
-            return
-        pairs = assign(self._cost(rows, columns), limit)
-        self._all.match(rows[pairs[0]], columns[pairs[1]])
+            return rows[:0], columns[:0]
+        found, taken = assign(self._cost(rows, columns), limit)
+        return rows[found], columns[taken]
 
     def _cost(self, rows: Ints, columns: Ints) -> Floats:
         tracks, settings = self._all, self._settings
         table = tracks.table
         box, found = table.box[rows], tracks.boxes[columns]
-        spread = np.sqrt(table.variance[rows, 0] + tracks.noise.measured**2)
-        reach = np.maximum(settings.reach * spread, settings.least_reach) * box[:, 3]
-        away = distance(box, found) / reach[:, None]
+        spread = table.variance[rows, 0] + tracks.noise.measured**2
+        cost = improbability(box, found, spread, settings.tail, settings.size)
         margin = settings.margin + settings.margin_per_s * np.minimum(tracks.absent[rows], 1.0)
-        cost = settings.place * away + (1 - settings.place) * (1 - overlap(box, found, margin))
-        cost[(away > 1) | (height_ratio(box, found) < settings.least_height_ratio)] = _NEVER
-        return np.asarray(cost)
+        cost -= settings.likeness * overlap(box, found, margin)
+        strange = self._kinds.differ(table.class_id[rows], tracks.class_id[columns])
+        if strange is not None:
+            cost += settings.stranger * strange
+        return cost

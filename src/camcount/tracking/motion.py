@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from camcount.tracking.table import Floats, Ints, TrackTable
+from camcount.tracking.table import BOX, LAST, VARIANCE, VELOCITY, Floats, Ints, Mask, TrackTable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,8 +25,8 @@ class Noise:
         growth: share of the velocity gain given to the size, which changes slowly and is measured badly.
     """
 
-    measured: float = 0.07
-    speed: float = 0.8
+    measured: float = 0.08
+    speed: float = 1.4
     agility: float = 0.5
     growth: float = 0.3
 
@@ -48,37 +48,29 @@ def begin(table: TrackTable, rows: Ints, noise: Noise) -> None:
     table.variance[rows] = (noise.measured**2, 0.0, noise.speed**2)
 
 
-def correct(table: TrackTable, rows: Ints, boxes: Floats, noise: Noise, doubt: Floats | float = 1.0) -> None:
-    """Takes the measured ``boxes (k, 4)`` of ``rows (k,)`` into account.
-
-    ``doubt``, one value or ``(k,)``, multiplies the measurement's variance: above 1 for a box of low confidence
-    (the idea of NSA Kalman, Du et al. 2021).
-    """
-    p = table.variance[rows]
-    r = noise.measured**2 * doubt
-    gain = p[:, :2] / (p[:, 0] + r)[:, None]
-    innovation = boxes - table.box[rows]
-    table.box[rows] += gain[:, :1] * innovation
+def correct(block: Floats, boxes: Floats, noise: Noise) -> None:
+    """Takes the measured ``boxes (k, 4)`` into account in ``block (k, 19)``, rows of `TrackTable.floats`."""
+    p = block[:, VARIANCE]
+    gain = p[:, :2] / (p[:, 0] + noise.measured**2)[:, None]
+    innovation = boxes - block[:, BOX]
+    block[:, BOX] += gain[:, :1] * innovation
     innovation[:, 2:] *= noise.growth
-    table.velocity[rows] += gain[:, 1:] * innovation
-    shrink = 1 - gain[:, 0]
+    block[:, VELOCITY] += gain[:, 1:] * innovation
     p[:, 2] -= gain[:, 1] * p[:, 1]
-    p[:, 0] *= shrink
-    p[:, 1] *= shrink
-    table.variance[rows] = p
+    p[:, :2] *= (1 - gain[:, 0])[:, None]
 
 
-def refit(table: TrackTable, rows: Ints, boxes: Floats, elapsed_s: Floats, noise: Noise) -> None:
-    """Repairs tracks found again after a gap: the velocity is what led from the last observation to this one.
+def refit(block: Floats, gap: Mask, boxes: Floats, elapsed_s: Floats, noise: Noise) -> None:
+    """Repairs the rows ``gap (k,)`` of a block, found again after a while: their velocity is what led here.
 
     The observation-centric re-update of OC-SORT (Cao et al. 2023, section 4.1) in closed form: the virtual
     straight path between both observations has this velocity, whatever the filter made up in between.
-    ``elapsed_s (k,)`` must be above 0.
+    ``elapsed_s (k,)`` is the time since the last observation, above 0.
     """
-    r = noise.measured**2
-    velocity = (boxes - table.last[rows]) / elapsed_s[:, None]
+    r, elapsed = noise.measured**2, elapsed_s[gap]
+    velocity = (boxes[gap] - block[gap, LAST]) / elapsed[:, None]
     velocity[:, 2:] *= noise.growth
-    table.box[rows] = boxes
-    table.velocity[rows] = velocity
-    spread = 2 * r / elapsed_s**2 + noise.agility * elapsed_s / 3
-    table.variance[rows] = np.stack([np.full(len(rows), r), r / elapsed_s, spread], axis=1)
+    block[gap, BOX] = boxes[gap]
+    block[gap, VELOCITY] = velocity
+    spread = 2 * r / elapsed**2 + noise.agility * elapsed / 3
+    block[gap, VARIANCE] = np.stack([np.full(len(elapsed), r), r / elapsed, spread], axis=1)

@@ -8,7 +8,7 @@ import numpy as np
 
 from camcount.detections import Detections, Tracks
 from camcount.tracking.motion import Noise, begin, correct, predict, refit
-from camcount.tracking.table import TO_CENTRE, TO_CORNERS, Floats, Ints, TrackTable
+from camcount.tracking.table import LAST, SCORE, SEEN, TO_CENTRE, VOTE, Floats, Ints, TrackTable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +41,7 @@ class Population:
     Attributes:
         table: the living tracks, predicted to the frame's time.
         boxes: ``(m, 4)`` the frame's detections as centre and size.
-        score: ``(m,)`` their confidence.
+        score, class_id: ``(m,)`` their confidence and class.
         owner: ``(m,)`` the row each detection went to, or -1.
         absent: ``(n,)`` seconds since each track was last matched.
         interval_s: the usual time between frames.
@@ -74,22 +74,22 @@ class Population:
         """The rows not matched in this frame yet."""
         return np.flatnonzero(~self._taken)
 
-    def match(self, rows: Ints, columns: Ints, doubt: Floats | float = 1.0) -> None:
+    def match(self, rows: Ints, columns: Ints) -> None:
         """Continues tracks ``rows (k,)`` with detections ``columns (k,)``."""
         if not len(rows):
             return
         table, boxes = self.table, self.boxes[columns]
-        absent = self.absent[rows]
-        correct(table, rows, boxes, self.noise, doubt)
-        if absent.max() > max(self.life.refit_s, 1.9 * self.interval_s):
-            gap = absent > max(self.life.refit_s, 1.9 * self.interval_s)
-            refit(table, rows[gap], boxes[gap], absent[gap], self.noise)
-        self._vote(rows, columns)
-        table.last[rows] = boxes
-        table.seen[rows] = self.time_s
+        block, absent = table.floats[rows], self.absent[rows]
+        correct(block, boxes, self.noise)
+        gap = absent > max(self.life.refit_s, 1.9 * self.interval_s)
+        if gap.any():
+            refit(block, gap, boxes, absent, self.noise)
+        self._vote(block, rows, columns)
+        block[:, LAST] = boxes
+        block[:, SEEN] = self.time_s
+        block[:, SCORE] += 0.2 * (self.score[columns] - block[:, SCORE])
+        table.floats[rows] = block
         table.hits[rows] += 1
-        score = table.score[rows]
-        table.score[rows] = score + 0.2 * (self.score[columns] - score)
         self.owner[columns] = rows
         self._taken[rows] = True
         self._confirm()
@@ -99,7 +99,7 @@ class Population:
         if not len(columns):
             return
         rows = self.table.add(
-            self.boxes[columns], self._class_id[columns].astype(np.int64), self.score[columns], self.time_s
+            self.boxes[columns], self.class_id[columns].astype(np.int64), self.score[columns], self.time_s
         )
         begin(self.table, rows, self.noise)
         self.owner[columns] = rows
@@ -120,10 +120,6 @@ class Population:
             found.labels,
         )
 
-    def predicted(self) -> Floats:
-        """The boxes ``(n, 4)`` where the tracks should be now, as left, top, right, bottom."""
-        return np.asarray(self.table.box @ TO_CORNERS)
-
     def reset(self) -> None:
         """Forgets the tracks; ids go on."""
         self.table.clear()
@@ -136,7 +132,7 @@ class Population:
         self.boxes = detections.xyxy @ TO_CENTRE
         np.maximum(self.boxes[:, 2:], 1.0, out=self.boxes[:, 2:])
         self.score = detections.confidence.astype(np.float64)
-        self._class_id = detections.class_id
+        self.class_id = detections.class_id
         self.owner = np.full(len(detections), -1, np.int64)
 
     def _evict(self) -> None:
@@ -152,18 +148,17 @@ class Population:
         if not alive.all():
             table.keep(alive)
 
-    def _vote(self, rows: Ints, columns: Ints) -> None:
-        table, seen = self.table, self._class_id[columns]
+    def _vote(self, block: Floats, rows: Ints, columns: Ints) -> None:
+        table, seen = self.table, self.class_id[columns]
         weight = self.score[columns] * max(self.interval_s, 1e-3)
         agree = table.class_id[rows] == seen
         if agree.all():
-            vote = table.vote[rows] + weight
+            vote = block[:, VOTE] + weight
         else:
-            vote = table.vote[rows] + np.where(agree, weight, -weight)
-            turned = rows[vote < 0]
-            table.class_id[turned] = seen[vote < 0]
+            vote = block[:, VOTE] + np.where(agree, weight, -weight)
+            table.class_id[rows[vote < 0]] = seen[vote < 0]
             vote = np.abs(vote)
-        table.vote[rows] = np.minimum(vote, max(self.life.settle_s, 3 * self.interval_s))
+        block[:, VOTE] = np.minimum(vote, max(self.life.settle_s, 3 * self.interval_s))
 
     def _confirm(self) -> None:
         table, life = self.table, self.life
