@@ -173,3 +173,13 @@ def test_a_registry_that_is_down_says_what_is_not_done(
     (tmp_path / "shelf").mkdir()
     with pytest.raises(ServiceError, match=r"tiny:1\.0\.0 is not registered"):
         run(f"models register {a_package(tmp_path / 'shelf').root}")
+
+
+def test_models_are_loaded_under_a_limit_and_every_state_is_told(run: Run, tmp_path: Path, data: Path) -> None:
+    """Room for one: the first makes way for the second, and both were ready; the limit stands in the file."""
+    (tmp_path / "camcount.yaml").write_text("model_loading: {max_models_in_memory: 1}\n")
+    weights = [str(data / "weights" / name) for name in ("light_person_detector.onnx", "FastestDet.onnx")]
+    said = told(run, f"models load {' '.join(weights)} --config camcount.yaml")
+    assert [row["in_memory"] for row in said["models"]] == [1, 1]
+    first, second = [said["states"].index(f"{name}: ready") for name in weights]
+    assert first < said["states"].index(f"{weights[0]}: registered") < second

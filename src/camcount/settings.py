@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
@@ -77,6 +77,7 @@ def _size(value: Any) -> Any:
     return int(width), int(height)
 
 
+_Model = TypeVar("_Model", bound=BaseModel)
 Words = Annotated[tuple[str, ...], BeforeValidator(_words)]
 Size = Annotated[tuple[int, int], BeforeValidator(_size)]
 Unit = Annotated[float, Field(ge=0, le=1)]
@@ -98,6 +99,21 @@ class ModelSettings(BaseModel):
     threads: Annotated[int | None, Field(ge=1, le=256)] = None
     require_signed_models: bool = False
     model_public_key: Path | None = None
+
+
+class LoadingOptions(BaseModel):
+    """The ``model_loading`` section: how models come into memory (see `camcount.models.loading.LoadingSettings`)."""
+
+    model_config = ConfigDict(extra="forbid", protected_namespaces=())
+
+    loading_strategy: Literal["lazy", "eager", "hybrid"] = "lazy"
+    preload_models: Words = ()
+    max_models_in_memory: Annotated[int, Field(ge=1)] | None = None
+    memory_limit: str | int | None = None
+    gpu_memory_limit: str | int | None = None
+    loading_timeout: Annotated[float, Field(gt=0)] = 60.0
+    retry_attempts: Annotated[int, Field(ge=0)] = 2
+    retry_delay: Annotated[float, Field(ge=0)] = 1.0
 
 
 class Settings(BaseSettings, ModelSettings):
@@ -124,6 +140,7 @@ class Settings(BaseSettings, ModelSettings):
     zones: dict[str, ZoneSettings] = {}
     every: str | None = None
     scale: Annotated[dict[str, float] | None, BeforeValidator(_pairs)] = None
+    model_loading: LoadingOptions = LoadingOptions()
 
     @classmethod
     def settings_customise_sources(
@@ -170,14 +187,31 @@ def load(config: Path | None, flags: dict[str, Any]) -> Settings:
     for name in list(values):
         if f"CAMCOUNT_{name.upper()}" in os.environ and name not in from_flags:
             del values[name]
+    return _checked(Settings, values, from_flags, str(config))
+
+
+def load_model_loading(config: Path | None, flags: dict[str, Any]) -> LoadingOptions:
+    """The ``model_loading`` section of a file, with flags over it; a flag that is None was not given.
+
+    Raises:
+        UsageError: on one line, what is wrong and where.
+    """
+    section = _read(config).get("model_loading", {}) if config else {}
+    if not isinstance(section, dict):
+        raise UsageError(f"{config}: model_loading must hold settings such as loading_strategy: eager")
+    given = {k: v for k, v in flags.items() if v is not None}
+    return _checked(LoadingOptions, section, given, f"{config}: model_loading")
+
+
+def _checked(kind: type[_Model], of_file: dict[str, Any], given: dict[str, Any], where: str) -> _Model:
     try:
-        return Settings(**(values | from_flags))
+        return kind(**(of_file | given))
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"] if part != "function-after")
+        place = ".".join(str(part) for part in first["loc"] if part != "function-after")
         message = first["msg"].removeprefix("Value error, ")
-        origin = f"{config}: " if config and first["loc"] and first["loc"][0] in values else ""
-        raise UsageError(f"{origin}{where + ': ' if where else ''}{message}") from None
+        origin = f"{where}: " if first["loc"] and first["loc"][0] in of_file else ""
+        raise UsageError(f"{origin}{place + ': ' if place else ''}{message}") from None
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import cast
 
 import typer
 
-from camcount.commands import console, models_package, models_registry
+from camcount.commands import console, models_load, models_package, models_registry
 from camcount.commands.console import JsonOption
 
 app = typer.Typer(invoke_without_command=True, help="Models: packages, the registry, and what camcount knows itself.")
@@ -31,6 +31,9 @@ def models(context: typer.Context, json: JsonOption = False) -> None:
     print_figures("Decoders for ONNX files (--decoder)", decoders)
 
 
-_commands = cast("list[dict[str, Callable[..., None]]]", [models_package.COMMANDS, models_registry.COMMANDS])
+_commands = cast(
+    "list[dict[str, Callable[..., None]]]",
+    [models_package.COMMANDS, models_registry.COMMANDS, {"load": models_load.load}],
+)
 for _name, _command in [pair for commands in _commands for pair in commands.items()]:
     app.command(_name)(_command)

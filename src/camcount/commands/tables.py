@@ -43,10 +43,21 @@ def _table(title: str, *columns: str) -> Table:
 def _lines(lines: Mapping[str, Any]) -> Table:
     table = _table("Lines", "line", "in", "out", "total")
     for name, line in lines.items():
-        table.add_row(name, str(line["in"]), str(line["out"]), str(line["in"] + line["out"]), style="bold")
+        table.add_row(name, *_sure(line, line.get("bounds")), style="bold")
         for label, by in sorted(line["by_label"].items()):
             table.add_row(f"  {label}", str(by["in"]), str(by["out"]), str(by["in"] + by["out"]))
     return table
+
+
+def _sure(counts: Mapping[str, int], bounds: Mapping[str, Any] | None) -> list[str]:
+    """In, out and total, each with its bounds: ``12 (11–14)``."""
+    both = {"in": counts["in"], "out": counts["out"], "total": counts["in"] + counts["out"]}
+    return [str(n) if bounds is None else f"{n} ({_limits(bounds[way])})" for way, n in both.items()]
+
+
+def _limits(bounds: Mapping[str, int | None]) -> str:
+    low, high = bounds["low"], bounds["high"]
+    return f"{low}–?" if high is None else f"{low}–{high}" if high != low else f"{low}"
 
 
 def _zones(zones: Mapping[str, Any]) -> Table:
@@ -74,9 +85,10 @@ def _speeds(speeds: Mapping[str, Any]) -> Table:
 
 
 def _intervals(intervals: Sequence[Mapping[str, Any]]) -> Table:
-    table = _table("Intervals", "from", "line", "in", "out", "seen")
+    table = _table("Intervals", "from", "line", "in", "out", "total", "seen")
     for row in intervals:
-        table.add_row(str(row["start"]), row["line"], str(row["in"]), str(row["out"]), f"{row['coverage']:.0%}")
+        sure = _sure(row, row.get("bounds"))
+        table.add_row(str(row["start"]), row["line"], *sure, f"{row['coverage']:.0%}")
     return table
 
 
@@ -166,3 +178,15 @@ def _range(bounds: Mapping[str, float] | None, *, percent: bool) -> str:
     return " ".join(
         [form.format(bounds["estimate"]), f"({form.format(bounds['low'])} to {form.format(bounds['high'])})"]
     )
+
+
+def print_loading(rows: Sequence[Mapping[str, Any]], states: Sequence[str]) -> None:
+    """What became of each model, and every change of state in order."""
+    table = _table("Models loaded", "model", "labels", "seconds", "memory", "in memory then")
+    for row in rows:
+        memory = f"{row['memory_mb']:+.1f} MB"
+        table.add_row(row["model"], str(row["labels"]), f"{row['loaded_s']:.2f}", memory, str(row["in_memory"]))
+    console = Console(highlight=False)
+    console.print(table)
+    for state in states:
+        console.print(f"  {state}")
