@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
 from bench.peers_data import Floats, Sequence, load
 
 RATES = (1, 2, 3, 5)
@@ -114,7 +113,7 @@ class Zone:
         return found
 
 
-class Path_:
+class Swept:
     """The two rules written by hand: ``once`` and ``plain``, on the foot point."""
 
     def __init__(self, sequence: Sequence, once: bool) -> None:
@@ -130,7 +129,9 @@ class Path_:
             foot = np.array([(box[0] + box[2]) / 2, box[3]])
             before = self.last.get(number)
             self.last[number] = foot
-            for name, (a, b) in self.lines.items() if before is not None else ():
+            if before is None:
+                continue
+            for name, (a, b) in self.lines.items():
                 direction = _over(before, foot, a, b)
                 if direction and not (self.once and (number, name) in self.done):
                     self.done.add((number, name))
@@ -155,8 +156,8 @@ def counters(sequence: Sequence) -> dict[str, Any]:
         "BC1": Zone(sequence, bottom, 1),
         "BC3": Zone(sequence, bottom, 3),
         "4c1": Zone(sequence, None, 1),
-        "once": Path_(sequence, True),
-        "plain": Path_(sequence, False),
+        "once": Swept(sequence, True),
+        "plain": Swept(sequence, False),
     }
 
 
