@@ -11,6 +11,8 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
 
+from camcount.counting.certainty import Certainty
+from camcount.counting.evidence import Finding
 from camcount.counting.first_look import FirstLook
 from camcount.counting.intervals import Intervals, parse_duration
 from camcount.counting.paths import HeatMap, SpeedMeter
@@ -160,6 +162,7 @@ class CountingRun:
             self._open.callback(self._detector.close)
             self._heat = HeatMap(self.info.width, self.info.height) if self._outputs.heatmap else None
             self._speed = SpeedMeter(metres_per_pixel=self._metres_per_pixel(), anchor=settings.anchor)
+            self._certainty = Certainty(self.lines, self.info.width, self.info.height, anchor=settings.anchor)
             self._intervals = (
                 Intervals(every_s, self.lines, start_time=self.info.start_time) if every_s is not None else None
             )
@@ -204,6 +207,7 @@ class CountingRun:
         finally:
             steps.close()  # what was still open is decided now
             self._add(self._pipeline.events)
+            self._weigh(self._certainty.finish(self._pipeline.events))
             self._finish()
 
     def headline(self) -> str:
@@ -219,6 +223,8 @@ class CountingRun:
             "duration_s": round(self.duration_s, 3),
             **self.totals.as_dict(),
         }
+        for name, line in result["lines"].items():
+            line["bounds"] = self._certainty.as_dict(name)
         if self.proposed is not None:
             points = [[round(v, 3) for v in point] for point in self.proposed.points]
             result["proposed_line"] = {"name": self.proposed.name, "points": points}
@@ -243,6 +249,12 @@ class CountingRun:
         if self._intervals is not None:
             self._intervals.frame(step.frame.time_s)
         self._add(step.events)
+        self._weigh(self._certainty.update(step.tracks, step.frame.time_s, step.events))
+
+    def _weigh(self, findings: Sequence[Finding]) -> None:
+        if self._intervals is not None:
+            for finding in findings:
+                self._intervals.weigh(finding)
 
     def _add(self, events: Sequence[Event]) -> None:
         for event in events:

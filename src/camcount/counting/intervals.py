@@ -1,15 +1,19 @@
-"""Counts per time span, with how much of the span was truly seen."""
+"""Counts per time span, with how sure they are and how much of the span was truly seen."""
 
 from __future__ import annotations
 
 import re
 from bisect import bisect_right
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from functools import lru_cache
 from typing import Any
 
+from camcount.counting.bounds import Bounds, Evidence, bounds_of, total
+from camcount.counting.evidence import Finding
+from camcount.counting.seen import Seen
 from camcount.errors import UsageError
 from camcount.events import Crossing, Event
 from camcount.geometry import Line
@@ -48,6 +52,8 @@ class Interval:
         counts: by direction.
         by_label: label -> direction -> count.
         coverage: share of the span, 0..1, in which frames arrived.
+        bounds: of ``in``, ``out`` and ``total``. They speak of the part of the span between the first and the last
+            frame of all: for what was not seen of it at the line's usual rate, for nothing before or after.
     """
 
     line: str
@@ -58,6 +64,22 @@ class Interval:
     counts: dict[str, int]
     by_label: dict[str, dict[str, int]]
     coverage: float
+    bounds: dict[str, Bounds]
+
+    @property
+    def count(self) -> int:
+        """In both directions."""
+        return sum(self.counts.values())
+
+    @property
+    def low(self) -> int:
+        """Lower bound of the count in both directions."""
+        return self.bounds["total"].low
+
+    @property
+    def high(self) -> int | None:
+        """Upper bound of the count in both directions; None where nothing is known."""
+        return self.bounds["total"].high
 
     def as_dict(self) -> dict[str, Any]:
         """Ready for JSON; ``start`` and ``end`` are ISO 8601 where the clock is known, else seconds."""
@@ -69,6 +91,10 @@ class Interval:
             "end_s": round(self.end_s, 3),
             **self.counts,
             "by_label": self.by_label,
+            "count": self.count,
+            "low": self.low,
+            "high": self.high,
+            "bounds": {way: bounds.as_dict() for way, bounds in self.bounds.items()},
             "coverage": round(self.coverage, 4),
         }
 
@@ -81,6 +107,7 @@ class _Span:
     end_s: float
     seen_s: float = 0.0
     lines: dict[str, dict[str, dict[str, int]]] = field(default_factory=dict)
+    evidence: dict[tuple[str, str], Evidence] = field(default_factory=lambda: defaultdict(Evidence))
 
 
 class Intervals:
@@ -89,8 +116,7 @@ class Intervals:
     Spans begin on the clock in the camera's time zone, counted from midnight, where ``start_time`` is known (``zone``
     goes before the zone of ``start_time``), else at multiples of ``every_s`` since the start. On days when the clock
     is changed no span is counted twice and none is lost; one that holds the change is longer or shorter.
-    A frame is taken to last until the next one; frames further apart than ``gap_s`` (and than three times the
-    closest ones so far) leave a gap that was not seen. A line that joins ``lines`` later is told of too.
+    What was seen: see `Seen`. A line that joins ``lines`` later is told of too.
 
     Raises:
         UsageError: ``every_s`` is below a second, or above a day.
@@ -110,32 +136,35 @@ class Intervals:
         self._every_s = every_s
         self._lines = lines
         self._start = start_time if start_time is None or zone is None else start_time.astimezone(zone)
-        self._gap_s = gap_s
-        self._closest_s = float("inf")
-        self._before_s: float | None = None
-        self._first: tuple[float, float] | None = None
+        self._seen = Seen(gap_s)
+        self._counted: Counter[tuple[str, str]] = Counter()
         self._spans: list[_Span] = []
         self._closed_s = float("-inf")
 
     def frame(self, time_s: float) -> None:
         """A frame arrived."""
         self._span(time_s)
-        if self._before_s is not None and time_s > self._before_s:
-            self._since_last(self._before_s, time_s)
-        self._before_s = time_s
+        for begin_s, end_s in self._seen.frame(time_s):
+            self._see(begin_s, end_s)
 
     def add(self, event: Event) -> None:
         """Counts a crossing where it happened; other events are not counted here."""
         if isinstance(event, Crossing):
             by_label = self._span(event.time_s).lines.setdefault(event.line, {})
             by_label.setdefault(event.label, {"in": 0, "out": 0})[event.direction] += 1
+            self._span(event.time_s).evidence[event.line, event.direction].counted += 1
+            self._counted[event.line, event.direction] += 1
+
+    def weigh(self, finding: Finding) -> None:
+        """Takes what a `Witness` found into the bounds of its span."""
+        self._span(finding.time_s).evidence[finding.line, finding.direction].add(finding)
 
     def all(self) -> list[Interval]:
         """Every span from the first to the last, a line each; the last frame lasts as long as the closest two."""
-        last = self._before_s
+        last = self._seen.last_s
         return [i for span in self._spans for i in self._told(span, last)]
 
-    def closed(self, time_s: float, settle_s: float = 2.0) -> list[Interval]:
+    def closed(self, time_s: float, settle_s: float = 4.0) -> list[Interval]:
         """The intervals that ended ``settle_s`` ago or earlier; they are forgotten here, so that each comes once.
 
         What is counted into them later goes to the next.
@@ -146,9 +175,9 @@ class Intervals:
         return [i for span in done for i in self._told(span, None)]
 
     def _told(self, span: _Span, last_s: float | None) -> Iterator[Interval]:
-        seen = span.seen_s
-        if last_s is not None and self._closest_s < float("inf") and span.start_s <= last_s < span.end_s:
-            seen += min(self._closest_s, span.end_s - last_s)
+        seen_s = span.seen_s
+        if last_s is not None and span.start_s <= last_s < span.end_s:
+            seen_s += min(self._seen.frame_s, span.end_s - last_s)
         names = dict.fromkeys([line.name for line in self._lines] + list(span.lines))
         for name in names:
             by_label = span.lines.get(name, {})
@@ -160,23 +189,22 @@ class Intervals:
                 end=self._clock(span.end_s),
                 counts={d: sum(counts[d] for counts in by_label.values()) for d in ("in", "out")},
                 by_label={label: dict(counts) for label, counts in by_label.items()},
-                coverage=min(seen / (span.end_s - span.start_s), 1.0),
+                coverage=min(seen_s / (span.end_s - span.start_s), 1.0),
+                bounds=self._bounds_at(name, span, self._missed_s(span, seen_s, last_s)),
             )
 
-    def _since_last(self, before_s: float, time_s: float) -> None:
-        elapsed, usual = time_s - before_s, self._closest_s
-        self._closest_s = min(usual, elapsed)
-        if self._first is not None:
-            # only the second pair of frames tells whether the first was a gap or the camera is slow
-            begin, end = self._first
-            self._see(begin, end if end - begin <= 3 * elapsed else begin + self._closest_s)
-            self._first = None
-        if elapsed <= max(self._gap_s, 3 * self._closest_s if usual < float("inf") else 0.0):
-            self._see(before_s, time_s)
-        elif usual < float("inf"):
-            self._see(before_s, before_s + usual)
-        else:
-            self._first = before_s, time_s
+    def _missed_s(self, span: _Span, seen_s: float, last_s: float | None) -> float:
+        """How much of the span was not seen though the source ran."""
+        begin_s = max(span.start_s, self._seen.start_s)
+        end_s = span.end_s if last_s is None else min(span.end_s, last_s + self._seen.frame_s)
+        missed_s = end_s - begin_s - seen_s
+        return missed_s if missed_s > 1e-6 else 0.0
+
+    def _bounds_at(self, line: str, span: _Span, missed_s: float) -> dict[str, Bounds]:
+        ways = {way: (span.evidence.get((line, way), Evidence()), self._counted[line, way]) for way in ("in", "out")}
+        ways["total"] = total(e for e, _ in ways.values()), sum(n for _, n in ways.values())
+        seen_s = self._seen.seen_s
+        return {w: bounds_of(e, unseen_s=missed_s, rate=(n, seen_s)) for w, (e, n) in ways.items()}
 
     def _see(self, begin_s: float, end_s: float) -> None:
         begin_s = max(begin_s, self._closed_s)
