@@ -126,7 +126,7 @@ def left_out(sequences: list[Sequence]) -> None:
 
     Sequences of one video are left out together.
     """
-    grid = list(itertools.product((1.5, 2.0, 2.5), (2.0, 4.0, 6.0), (0.35, 0.5)))
+    grid = list(itertools.product((1.5, 2.0, 2.5), (2.0, 4.0, 6.0), (0.25, 0.5)))
     results: dict[tuple[int, str, int], Score] = {}
     for number, (limit, likeness, agility) in enumerate(grid):
         for step, sequence in itertools.product(RATES, sequences):

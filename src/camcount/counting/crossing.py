@@ -28,20 +28,20 @@ class CrossingSettings:
         reentry_s: for this time after a counted crossing the same track's crossings of the line do not count.
     """
 
-    hold_s: float = 0.3
+    hold_s: float = 0.25
     clear: float = 0.35
     travel: float = 0.04
     first_clear: float = 0.1
     end_clear: float = 0.1
     sure: float = 0.25
     lost_s: float = 0.9
-    join_s: float = 1.0
+    join_s: float = 2.0
     join: float = 0.35
     join_per_s: float = 0.5
-    alike: float = 0.7
+    alike: float = 0.8
     rest_s: float = 60.0
-    extrapolate_s: float = 0.4
-    extrapolate_frames: float = 2.0
+    extrapolate_s: float = 0.5
+    extrapolate_frames: float = 2.5
     slow_interval_s: float = 0.08
     u_turn_s: float = 0.0
     reentry_s: float = 0.0

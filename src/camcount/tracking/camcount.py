@@ -32,15 +32,15 @@ class CamcountSettings:
             by more than so many box heights.
     """
 
-    high: float = 0.4
+    high: float = 0.45
     low: float = 0.1
     limit: float = 2.0
     low_limit: float = 1.0
     tail: float = 4.0
     size: float = 0.15
     likeness: float = 4.0
-    margin: float = 0.1
-    margin_per_s: float = 0.5
+    margin: float = 0.05
+    margin_per_s: float = 0.2
     stranger: float = 3.0
     camera: float = 0.05
     witnesses: int = 3

@@ -25,7 +25,7 @@ class Noise:
         growth: share of the velocity gain given to the size, which changes slowly and is measured badly.
     """
 
-    measured: float = 0.08
+    measured: float = 0.06
     speed: float = 1.4
     agility: float = 0.5
     growth: float = 0.3
