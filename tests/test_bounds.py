@@ -165,6 +165,20 @@ def test_lines_look_only_at_what_they_count() -> None:
     assert len(_watched({1: (0.5, 2.5, 20, 180)}, line=replace(LINE, labels=("person",)))) == 1
 
 
+def test_a_line_that_joins_later_is_watched() -> None:
+    """Its first crossings come in the very step that brings it, dated back; what was seen of them is still known."""
+    lines: list[Line] = []
+    witness = Witness(lines, *SIZE)
+    for index in range(40):
+        found = witness.update(tracks_at({1: (20 + 10.0 * index, 200)}), index / 10)
+        assert found == []
+    lines.append(LINE)
+    found = witness.update(tracks_at({1: (410, 200)}), 4.0, [_crossing(1.8)])
+    assert [(f.counted, f.time_s) for f in found] == [(True, 1.8)]
+    assert found[0].causes[CROSSING_CAUSES.index("shallow")] < 0.1
+    assert witness.finish() == []
+
+
 def test_the_memory_of_a_witness_is_bounded() -> None:
     """Tracks come and go for minutes; what is kept stays as it was after one."""
     witness = Witness([LINE], *SIZE)

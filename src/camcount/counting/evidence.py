@@ -108,8 +108,6 @@ class Witness:
         if time_s < self._next_tick:
             return []
         self._next_tick = time_s + _TICK_S - 1e-6
-        if len(self._lines) != self._sides.count:
-            self._compile()
         self._walk(tracks)
         for number in self._sights.lost():
             self._end(number)
@@ -133,6 +131,8 @@ class Witness:
         self._index = {line.name: k for k, line in enumerate(self._lines)}
 
     def _take(self, events: Sequence[Event]) -> None:
+        if len(self._lines) != self._sides.count:
+            self._compile()  # before the events, for those of a new line come with it
         for event in events:
             if isinstance(event, Crossing) and event.line in self._index:
                 self._open.append(event)
