@@ -263,6 +263,13 @@ SEEING = [
         "gate+",
     ),
     Scene("doubtful boxes do not move the point", [Walker(down(), unsure=[(0.8, 1.2)], jitter=2)], "gate+"),
+    Scene(
+        "doubtful boxes at the end of a track say where it went",
+        [Walker(down(), unsure=[(0.9, 2.0)])],
+        "gate+",
+        at=[1.0],
+        tolerance_s=0.2,
+    ),
     Scene("a track of doubtful boxes alone does not count", [Walker(down(), confidence=0.15)], ""),
     Scene("an id switch on the line counts once", [Walker(down(), id_at=switch(1.0))], "gate+"),
     Scene("an id switch just before the line counts once", [Walker(down(), id_at=switch(0.85))], "gate+"),

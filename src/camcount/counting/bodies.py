@@ -17,7 +17,7 @@ TO_PLACE = np.array([[0.5, 0, 0.5, 0], [0, 0, 0, 0.5], [0.5, 0, 0.5, 0], [0, 1, 
 """``xyxy @ TO_PLACE`` is foot x, foot y, centre x, centre y."""
 
 _BUCKETS = 12
-_COLUMNS = 16
+_COLUMNS = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +48,7 @@ class Bodies:
 
     Attributes:
         place: ``(C, 4)`` last trusted foot x, y, centre x, y in pixels; ``time`` when that was, in seconds.
+        doubtful, doubtful_time: the same of the last box that was not to be trusted.
         velocity: ``(C, 4)`` of the place, pixels per second, over about the last third of a second.
         seen: ``(C,)`` when the track was last seen at all; infinite for a free slot.
         height: ``(C,)`` usual height in pixels. ``confidence``: usual confidence.
@@ -76,6 +77,7 @@ class Bodies:
         f, i = self._floats, self._ints
         self.place, self.velocity, self.base = f[:, 0:4], f[:, 4:8], f[:, 8:10]
         self.time, self.seen, self.base_time, self.height, self.confidence = (f[:, k] for k in range(10, 15))
+        self.doubtful, self.doubtful_time = f[:, 15:19], f[:, 19]
         self.class_id, self.track_id, self.confirmed = (i[:, k] for k in range(3))
         self.seen[self.capacity :] = np.inf
         self._free = [*range(capacity - 1, self.capacity - 1, -1), *self._free]
@@ -112,7 +114,7 @@ class Bodies:
         self.place[slot] = place
         self.velocity[slot] = 0.0
         self.base[slot] = place[:2]
-        self.time[slot] = self.seen[slot] = self.base_time[slot] = time_s
+        self.time[slot] = self.seen[slot] = self.base_time[slot] = self.doubtful_time[slot] = time_s
         self.confidence[slot] = confidence
 
     def measure(self, slots: Ints, tracks: Tracks, time_s: float, interval_s: float) -> Floats:
@@ -133,6 +135,11 @@ class Bodies:
         confidence = tracks.confidence
         self.confidence[slots] = usual + 0.1 * (confidence - usual)
         return np.asarray(confidence >= self.settings.trusted * usual)
+
+    def doubt(self, slots: Ints, places: Floats, time_s: float) -> None:
+        """Tracks ``slots`` may be at ``places (n, 4)`` now."""
+        self.doubtful[slots] = places
+        self.doubtful_time[slots] = time_s
 
     def move(self, slots: Ints, places: Floats, time_s: float) -> None:
         """Tracks ``slots`` are at ``places (n, 4)`` now."""

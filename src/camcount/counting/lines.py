@@ -117,7 +117,10 @@ class LineCounter:
         bodies.seen[slots] = time_s
         self._ended[slots] = False
         sure = bodies.trusted(slots, tracks)
-        return (slots, places) if sure.all() else (slots[sure], places[sure])
+        if sure.all():
+            return slots, places
+        bodies.doubt(slots[~sure], places[~sure], time_s)
+        return slots[sure], places[sure]
 
     def _admit(self, ids: list[int], row: int, tracks: Tracks, time_s: float) -> bool:
         """Gives a new id a slot; True if it is that of an ended track which it continues."""
@@ -265,6 +268,9 @@ class LineCounter:
         if not ended.any():
             return []
         self._ended |= ended
+        for slot in np.flatnonzero(ended & (self._bodies.doubtful_time > self._bodies.time)).tolist():
+            # nothing better comes any more: the last box says where the track went, doubtful as it is
+            self._advance(np.array([slot]), self._bodies.doubtful[[slot]], float(self._bodies.doubtful_time[slot]))
         events: list[Event] = []
         for (slot, line), change in list(self._open.items()):
             if ended[slot] and not self._bodies.resting(slot):
