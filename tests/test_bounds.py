@@ -346,16 +346,16 @@ def test_a_counting_run_tells_its_bounds(data: Path, capsys: pytest.CaptureFixtu
     with CountingRun(load(None, flags | shapes(["gate=0.5,0.2,0.5,1"], None))) as run:
         list(run.steps())
     result = run.result()
-    gate = result["lines"]["gate"]
-    assert gate["bounds"]["coverage"] == 1
+    gate, bounds = result["lines"]["gate"], result["bounds"]["gate"]
+    assert bounds["coverage"] == 1
     for way, count in (("in", gate["in"]), ("out", gate["out"]), ("total", gate["in"] + gate["out"])):
-        assert gate["bounds"][way]["low"] <= count <= gate["bounds"][way]["high"]
+        assert bounds[way]["low"] <= count <= bounds[way]["high"]
     assert gate["in"] + gate["out"] == sum(row["count"] for row in result["intervals"]) >= 2
     assert all(row["low"] <= row["count"] <= row["high"] for row in result["intervals"])
     result["intervals"][0]["bounds"]["total"]["high"] = None
     print_result(result, 1.0)
     table = capsys.readouterr().out
-    total = gate["bounds"]["total"]
+    total = bounds["total"]
     assert f"{gate['in'] + gate['out']} ({total['low']}–{total['high']})" in table
     assert "–?)" in table
 

@@ -223,8 +223,7 @@ class CountingRun:
             "duration_s": round(self.duration_s, 3),
             **self.totals.as_dict(),
         }
-        for name, line in result["lines"].items():
-            line["bounds"] = self._certainty.as_dict(name)
+        result["bounds"] = {name: self._certainty.as_dict(name) for name in result["lines"]}
         if self.proposed is not None:
             points = [[round(v, 3) for v in point] for point in self.proposed.points]
             result["proposed_line"] = {"name": self.proposed.name, "points": points}

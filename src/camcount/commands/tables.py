@@ -17,7 +17,7 @@ def print_result(result: Mapping[str, Any], took_s: float, written: Sequence[str
         f"counted in {took_s:.1f} s ({result['frames'] / max(took_s, 1e-9):.0f} frames/s)"
     )
     if result["lines"]:
-        console.print(_lines(result["lines"]))
+        console.print(_lines(result["lines"], result.get("bounds", {})))
     if result["zones"]:
         console.print(_zones(result["zones"]))
     if result.get("flows"):
@@ -40,10 +40,10 @@ def _table(title: str, *columns: str) -> Table:
     return table
 
 
-def _lines(lines: Mapping[str, Any]) -> Table:
+def _lines(lines: Mapping[str, Any], bounds: Mapping[str, Any]) -> Table:
     table = _table("Lines", "line", "in", "out", "total")
     for name, line in lines.items():
-        table.add_row(name, *_sure(line, line.get("bounds")), style="bold")
+        table.add_row(name, *_sure(line, bounds.get(name)), style="bold")
         for label, by in sorted(line["by_label"].items()):
             table.add_row(f"  {label}", str(by["in"]), str(by["out"]), str(by["in"] + by["out"]))
     return table

@@ -64,7 +64,7 @@ class CamcountTracker:
         noise: Noise | None = None,
     ) -> None:
         self._settings = settings or CamcountSettings()
-        self._all = Population(life or Life(), noise or Noise())
+        self._all = Population(life or Life(confirm_score=0.35), noise or Noise())
         self._kinds = Kinds()
 
     def update(self, detections: Detections, time_s: float) -> Tracks:

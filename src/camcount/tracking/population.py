@@ -16,7 +16,8 @@ class Life:
     """How long tracks live, in seconds.
 
     Attributes:
-        confirm_hits, confirm_s: a track is confirmed after so many matches over so long a time.
+        confirm_hits, confirm_s, confirm_score: a track is confirmed after so many matches over so long a time, if
+            its recent confidence is so high: a part of a car that was taken for a car once is not.
         keep_s: a confirmed track that is not seen is kept so long, and at least ``keep_intervals`` frames.
         keep_tentative_s: the same for a track not yet confirmed.
         settle_s: seconds of contradicting evidence that change a settled class.
@@ -25,6 +26,7 @@ class Life:
 
     confirm_hits: int = 3
     confirm_s: float = 0.1
+    confirm_score: float = 0.0
     keep_s: float = 1.5
     keep_tentative_s: float = 0.4
     keep_intervals: float = 3.0
@@ -165,4 +167,5 @@ class Population:
         young = np.flatnonzero(table.confirmed == 0)
         if len(young):
             old = self.time_s - table.born[young] >= life.confirm_s - 1e-9
-            table.confirmed[young] = (table.hits[young] >= life.confirm_hits) & old
+            sure = table.floats[young, SCORE] >= life.confirm_score
+            table.confirmed[young] = (table.hits[young] >= life.confirm_hits) & old & sure
