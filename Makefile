@@ -1,9 +1,10 @@
 # Each target sets up what it needs: environments beside the project, dependencies pinned by constraints files.
 PYTHON ?= python3
+DATA ?= ../shared/data
 BIN := .venv/bin
 PIP := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: setup demo test lint types bands unit bench bench-models bench-doctor clean
+.PHONY: setup demo test lint types bands unit bench bench-accuracy bench-bounds bench-models bench-doctor clean
 
 setup: .venv/ready-dev .venv-mlserver/ready .venv-mlflow/ready
 
@@ -57,6 +58,15 @@ unit: setup
 # speed of the whole pipeline: against decode and model alone, and against the supervision loop
 bench: .venv/ready-dev .venv-supervision/ready
 	$(BIN)/python bench/pipeline.py
+
+# counting error: the same detections through camcount and its peers; makes .venv-peers itself
+bench-accuracy: .venv/ready-dev
+	$(BIN)/python -m bench.accuracy $(DATA) --loso
+	$(BIN)/python -m bench.speed_tracking
+
+# how often the truth lies within the bounds of a count, and how wide they are
+bench-bounds: .venv/ready-dev
+	$(BIN)/python bench/bounds.py
 
 # prepared models against plain ones; memory of loading and unloading
 bench-models: .venv/ready-dev
