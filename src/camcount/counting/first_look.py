@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from camcount.counting.proposal import propose_line
-
 from camcount.detections import Tracks
 from camcount.events import Event
 from camcount.geometry import Line
