@@ -56,11 +56,11 @@ class BoundsModel:
     of the narrowest bounds within which the truth of the fitted sequences lies often enough.
     """
 
-    crossing: tuple[float, ...] = (4.9, -2.07, -1.36, -1.9, -1.2, -1.4, -1.81, 0.0, -0.65, 0.0, -0.61)
-    miss: tuple[float, ...] = (-0.6, -0.04, -0.14, 0.18, -0.01, 0.83, -0.43, -1.15, -0.14, 0.11, -0.1)
-    silent: tuple[float, ...] = (0.005, 0.0, 0.057, 0.0, 0.0, 0.346, 0.256, 0.0, 0.013, 0.0, 0.012)
-    quiet: float = 0.066
-    typical: float = 0.165
+    crossing: tuple[float, ...] = (4.81, -1.76, -1.28, -1.86, -1.33, -1.48, -1.86, 0.0, -0.69, 0.0, -0.5)
+    miss: tuple[float, ...] = (-0.73, -0.03, -0.04, 0.06, -0.05, 0.59, -0.41, -1.02, -0.17, 0.06, -0.18)
+    silent: tuple[float, ...] = (0.005, 0.0, 0.102, 0.0, 0.0, 0.275, 0.203, 0.0, 0.0, 0.0, 0.03)
+    quiet: float = 0.067
+    typical: float = 0.15
     spread_real: float = 1.0
     spread_missed: float = 0.7
     level: float = 0.9
