@@ -174,10 +174,8 @@ def print_review(result: Mapping[str, Any]) -> None:
 def _range(bounds: Mapping[str, float] | None, *, percent: bool) -> str:
     if bounds is None:
         return "–"
-    form = "{:.0%}" if percent else "{:.1f}"
-    return " ".join(
-        [form.format(bounds["estimate"]), f"({form.format(bounds['low'])} to {form.format(bounds['high'])})"]
-    )
+    low, middle, high = (f"{bounds[k]:.0%}" if percent else f"{bounds[k]:g}" for k in ("low", "estimate", "high"))
+    return middle if low == high else f"{middle} ({low.rstrip('%')}–{high.rstrip('%')})"
 
 
 def print_loading(rows: Sequence[Mapping[str, Any]], states: Sequence[str]) -> None:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-import cv2
 import numpy as np
 
 from camcount.frame import Frame, Image
 from camcount.geometry import Points
 from camcount.protocols import Source
+from camcount.video.ink import DARK, WHITE, Ink
 
 COLUMNS, ROWS, WIDTH = 3, 2, 480
 """Pictures in a strip, and the width of each in pixels."""
+
+_LINE, _RING = (80, 220, 255), (60, 60, 240)
 
 Span = tuple[float, float]
 Mark = tuple[float, float, float]
@@ -51,31 +53,26 @@ def compose(frames: Sequence[Frame], line: Points | None, marks: Iterable[Mark] 
     scale = width / frames[0].width
     pictures = [np.ascontiguousarray(frame.image(width, height)) for frame in frames]
     for picture, frame in zip(pictures, frames, strict=True):
+        ink = Ink(picture)
         if line is not None:
-            _draw_line(picture, line * scale)
-        _write(picture, f"{frame.time_s:.2f} s", (10, height - 12))
+            _draw_line(ink, line * scale)
+        ink.plate(f"{frame.time_s:.2f} s", np.array([6.0, height - 30.0]), 13, DARK)
     for time_s, x, y in marks:
         nearest = min(range(len(frames)), key=lambda i: abs(frames[i].time_s - time_s))
-        centre = round(x * scale), round(y * scale)
-        cv2.circle(pictures[nearest], centre, 16, (255, 255, 255), 5, cv2.LINE_AA)
-        cv2.circle(pictures[nearest], centre, 16, (60, 60, 240), 3, cv2.LINE_AA)
+        ink, centre = Ink(pictures[nearest]), np.array([x, y]) * scale
+        ink.disc(centre, 16, WHITE, 5)
+        ink.disc(centre, 16, _RING, 3)
     blank = np.full((height, width, 3), 24, np.uint8)
     pictures += [blank] * (-len(pictures) % COLUMNS)
     rows = [np.hstack(pictures[i : i + COLUMNS]) for i in range(0, len(pictures), COLUMNS)]
     return np.asarray(np.vstack(rows), np.uint8)
 
 
-def _draw_line(picture: Image, line: Points) -> None:
-    for colour, thickness in (((0, 0, 0), 5), ((80, 220, 255), 2)):
-        cv2.polylines(picture, [line.round().astype(np.int32)], False, colour, thickness, cv2.LINE_AA)
+def _draw_line(ink: Ink, line: Points) -> None:
+    ink.line(line, DARK, 5)
+    ink.line(line, _LINE, 2)
     a, b = line[0], line[-1]
     middle, along = (a + b) / 2, (b - a) / max(float(np.hypot(*(b - a))), 1e-9)
     tip = middle + 34 * np.array([-along[1], along[0]])  # to the right of a walker from a to b, as y points down
-    ends = [tuple(int(v) for v in p.round()) for p in (middle, tip)]
-    cv2.arrowedLine(picture, ends[0], ends[1], (80, 220, 255), 2, cv2.LINE_AA, tipLength=0.35)
-    _write(picture, "in", (ends[1][0] + 6, ends[1][1] + 6))
-
-
-def _write(picture: Image, text: str, at: tuple[int, int]) -> None:
-    for colour, thickness in (((0, 0, 0), 4), ((255, 255, 255), 1)):
-        cv2.putText(picture, text, at, cv2.FONT_HERSHEY_SIMPLEX, 0.5, colour, thickness, cv2.LINE_AA)
+    ink.arrow(middle, tip, _LINE)
+    ink.plate("in", tip + np.array([6.0, -4.0]), 13, _LINE)
