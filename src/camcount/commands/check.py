@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from camcount.commands import console
-from camcount.commands.console import JsonOption, LineOption, ZoneOption
+from camcount.commands.console import JsonOption, LineOption, TimeoutOption, TransportOption, ZoneOption
 
 if TYPE_CHECKING:
     from camcount.frame import Frame
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 
 def check(
+    context: typer.Context,
     source: Annotated[
         str, typer.Argument(metavar="SOURCE", help="A video file, camera address, folder or demo:street.")
     ],
@@ -25,17 +26,15 @@ def check(
     zone: ZoneOption = None,
     out: Annotated[Path, typer.Option(help="Where to draw the picture with the lines.")] = Path("check.png"),
     seconds: Annotated[float, typer.Option(min=0.1, help="How long to watch.")] = 3.0,
-    timeout: Annotated[float | None, typer.Option(help="Seconds to wait for a camera. [10]")] = None,
-    transport: Annotated[str | None, typer.Option(help="RTSP over tcp or udp. [tcp]")] = None,
+    timeout_s: TimeoutOption = None,
+    transport: TransportOption = None,
     config: Annotated[Path | None, typer.Option(help="A camcount.yaml with lines and zones.")] = None,
     json: JsonOption = False,
 ) -> None:
     """Say what SOURCE is, whether frames arrive and at what rate, and draw its picture with lines and zones."""
     from camcount.app import open_source
-    from camcount.settings import load, shapes
 
-    flags = {"source": source, "timeout_s": timeout, "transport": transport} | shapes(line, zone)
-    settings = load(config, flags)
+    settings = console.asked(context)
     ahead, info = open_source(settings)
     try:
         frame, arrived = watch(ahead, seconds)

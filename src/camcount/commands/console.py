@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
 
+    from camcount.settings import Settings
+
 SourceArgument = Annotated[
     str | None,
     typer.Argument(
@@ -70,7 +72,23 @@ SizeOption = Annotated[str | None, typer.Option(metavar="WxH", help="Picture siz
 FpsOption = Annotated[
     float | None, typer.Option(help="At most so many frames a second; with --detections, the file's rate.")
 ]
+TimeoutOption = Annotated[float | None, typer.Option("--timeout", help="Seconds to wait for a camera. [10]")]
+TransportOption = Annotated[str | None, typer.Option(help="RTSP over tcp or udp. [tcp]")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+
+
+def asked(context: typer.Context, **more: Any) -> Settings:
+    """The settings of a command: its configuration file, under its flags that are settings, under ``more``.
+
+    Raises:
+        UsageError: a setting is wrong; which, and what would be right.
+    """
+    from camcount.settings import Settings, load, shapes
+
+    flags = {name: value for name, value in context.params.items() if name in Settings.model_fields}
+    flags["label_map"] = pairs(context.params.get("label_map"), "--label-map")
+    drawn = shapes(context.params.get("line"), context.params.get("zone"))
+    return load(context.params.get("config"), flags | drawn | more)
 
 
 def screen() -> Console:

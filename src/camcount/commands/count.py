@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -28,7 +28,9 @@ from camcount.commands.console import (
     SizeOption,
     SourceArgument,
     ThreadsOption,
+    TimeoutOption,
     TrackerOption,
+    TransportOption,
     ZoneOption,
 )
 
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
 
 
 def count(
+    context: typer.Context,
     source: SourceArgument = None,
     model: ModelOption = None,
     line: LineOption = None,
@@ -71,8 +74,8 @@ def count(
     detections: DetectionsOption = None,
     detections_label: Annotated[str | None, typer.Option(help="What --detections are of. [person]")] = None,
     size: SizeOption = None,
-    timeout: Annotated[float | None, typer.Option(help="Seconds to wait for a camera. [10]")] = None,
-    transport: Annotated[str | None, typer.Option(help="RTSP over tcp or udp. [tcp]")] = None,
+    timeout_s: TimeoutOption = None,
+    transport: TransportOption = None,
     config: Annotated[Path | None, typer.Option(help="A camcount.yaml with any of these settings.")] = None,
     json: JsonOption = False,
 ) -> None:
@@ -81,35 +84,8 @@ def count(
     camcount count street.mp4 --model yolox_nano.onnx --line "gate=0.1,0.5,0.9,0.5" --labels person,car
     """
     from camcount.app import CountingRun, Outputs
-    from camcount.settings import load, shapes
 
-    flags: dict[str, Any] = {
-        "source": source,
-        "model": model,
-        "labels": labels,
-        "anchor": anchor,
-        "fps": fps,
-        "every": every,
-        "duration": duration,
-        "scale": scale,
-        "start_time": start_time,
-        "camera": camera,
-        "decoder": decoder,
-        "class_names": class_names,
-        "input_size": input_size,
-        "confidence": confidence,
-        "nms_iou": nms_iou,
-        "label_map": console.pairs(label_map, "--label-map"),
-        "providers": providers,
-        "threads": threads,
-        "tracker": tracker,
-        "detections": detections,
-        "detections_label": detections_label,
-        "size": size,
-        "timeout_s": timeout,
-        "transport": transport,
-    }
-    settings = load(config, flags | shapes(line, zone))
+    settings = console.asked(context)
     outputs = Outputs(annotate=annotate, events=events, tracks=tracks, heatmap=heatmap)
     with CountingRun(settings, outputs) as run:
         report(run, as_json=json)

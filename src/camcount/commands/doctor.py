@@ -43,6 +43,7 @@ _MOST_PATHS = 150
 
 
 def doctor(
+    context: typer.Context,
     source: SourceArgument = None,
     line: LineOption = None,
     model: ModelOption = None,
@@ -69,25 +70,8 @@ def doctor(
     from camcount.counting.doctor import Ledger, Recording
     from camcount.counting.doctor_proposal import better_line
     from camcount.errors import UsageError
-    from camcount.settings import load, shapes
 
-    flags: dict[str, Any] = {
-        "source": source,
-        "model": model,
-        "labels": labels,
-        "anchor": anchor,
-        "fps": fps,
-        "detections": detections,
-        "size": size,
-        "confidence": confidence,
-        "decoder": decoder,
-        "input_size": input_size,
-        "label_map": console.pairs(label_map, "--label-map"),
-        "threads": threads,
-        "tracker": tracker,
-        "duration": f"{seconds:g}s",
-    }
-    settings = load(config, flags | shapes(line, None))
+    settings = console.asked(context, duration=f"{seconds:g}s")
     if not settings.lines:
         raise UsageError('give the line to look at: --line "gate=0.1,0.5,0.9,0.5"')
     watcher = _Watcher(settings.anchor, picture=out is not None)

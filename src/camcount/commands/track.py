@@ -23,6 +23,7 @@ from camcount.commands.console import (
 
 
 def track(
+    context: typer.Context,
     source: SourceArgument = None,
     out: Annotated[Path, typer.Option(help="Where to write the tracks (MOTChallenge format).")] = Path("tracks.txt"),
     detections: DetectionsOption = None,
@@ -41,20 +42,11 @@ def track(
     """
     from camcount.app import CountingRun, Outputs
     from camcount.commands.count import watch
-    from camcount.settings import load
 
-    flags = {
-        "source": source,
-        "detections": detections,
-        "fps": fps,
-        "size": size,
-        "model": model,
-        "decoder": decoder,
-        "labels": labels,
-        "confidence": confidence,
-        "tracker": tracker,
-    }
-    with CountingRun(load(None, flags), Outputs(tracks=out), propose=False) as run, console.progress(json) as bar:
+    with (
+        CountingRun(console.asked(context), Outputs(tracks=out), propose=False) as run,
+        console.progress(json) as bar,
+    ):
         watch(run, bar)
     console.warn(run.warnings)
     summary = {"source": run.info.uri, "frames": run.frames, "tracks": run.tracks, "out": str(out)}
