@@ -15,6 +15,10 @@ A message says what was wrong, where, and what would be right, on one line.
 
 from __future__ import annotations
 
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import ClassVar
 
 
@@ -135,3 +139,19 @@ class UsageError(CountingError):
 
     code = "CFG_001"
     usage = True
+
+
+@contextmanager
+def writing(path: Path, what: str) -> Iterator[None]:
+    """Turns what the operating system says while ``what`` (events, tracks, …) is written into one line.
+
+    Raises:
+        DiskFull: there is no space left; what was written before stays.
+        UsageError: the file cannot be created or written.
+    """
+    try:
+        yield
+    except OSError as error:  # PyAV's errors of the operating system are OSErrors too
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DiskFull(f"the disk is full: {path} holds the {what} up to here, free some space") from None
+        raise UsageError(f"cannot write {path}: {error.strerror or error}") from None

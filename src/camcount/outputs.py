@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import csv
-import errno
 import io
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
 
-from camcount.errors import DiskFull, UsageError
+from camcount.errors import UsageError, writing
 from camcount.events import Crossing, Event
 from camcount.protocols import Sink, Step
 
@@ -63,7 +61,7 @@ class EventsFile:
 
     def __init__(self, path: Path, kind: type[_Format]) -> None:
         self._path = path
-        with _faults(path):
+        with writing(path, "events"):
             self._format = kind(path)
 
     def write(self, step: Step) -> None:
@@ -73,23 +71,13 @@ class EventsFile:
     def close(self, last: Sequence[Event] = ()) -> None:
         """Appends ``last`` and closes the file."""
         self._append(last)
-        with _faults(self._path):
+        with writing(self._path, "events"):
             self._format.close()
 
     def _append(self, events: Sequence[Event]) -> None:
         if events:
-            with _faults(self._path):
+            with writing(self._path, "events"):
                 self._format.append([event.as_dict() for event in events])
-
-
-@contextmanager
-def _faults(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise DiskFull(f"the disk is full: {path} holds the events up to here, free some space") from None
-        raise UsageError(f"cannot write {path}: {error.strerror or error}") from None
 
 
 class _Format(Protocol):

@@ -5,11 +5,9 @@ Frame number ``n`` of a file is frame index ``n - 1``.
 
 from __future__ import annotations
 
-import errno
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -18,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from camcount.detections import Detections, Tracks
-from camcount.errors import DiskFull, UsageError
+from camcount.errors import UsageError, writing
 from camcount.events import Event
 from camcount.frame import Frame
 from camcount.protocols import SourceInfo, Step
@@ -188,7 +186,7 @@ class TracksFile:
         self._hold_s = hold_s
         self._held: deque[tuple[float, int, Tracks]] = deque()
         self._confirmed: dict[int, float] = {}
-        with _faults(path):
+        with writing(path, "tracks"):
             self._file = Path(path).open("w", encoding="ascii", newline="\n")  # noqa: SIM115 - closed by close()
 
     def write(self, step: Step) -> None:
@@ -203,7 +201,7 @@ class TracksFile:
     def close(self, last: Sequence[Event] = ()) -> None:
         """Writes what is held and closes the file."""
         self._release(float("inf"))
-        with _faults(self._path):
+        with writing(self._path, "tracks"):
             self._file.close()
 
     def _release(self, until: float) -> None:
@@ -213,7 +211,7 @@ class TracksFile:
             lines += self._lines(number, tracks)
         # before these the track has no tentative rows left to be written
         self._confirmed = {track: since for track, since in self._confirmed.items() if since >= until}
-        with _faults(self._path):
+        with writing(self._path, "tracks"):
             self._file.writelines(lines)
             self._file.flush()
 
@@ -224,16 +222,6 @@ class TracksFile:
                 left, top, right, bottom = tracks.xyxy[row].tolist()
                 box = f"{left:.2f},{top:.2f},{right - left:.2f},{bottom - top:.2f}"
                 yield f"{number},{track_id},{box},{tracks.confidence[row]:.4f},-1,-1,-1\n"
-
-
-@contextmanager
-def _faults(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise DiskFull(f"the disk is full: {path} holds the tracks up to here, free some space") from None
-        raise UsageError(f"cannot write {path}: {error.strerror or error}") from None
 
 
 def _tracks(rows: Rows, label: str) -> Tracks:

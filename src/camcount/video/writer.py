@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import errno
 import queue
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -15,7 +13,7 @@ import cv2
 import numpy as np
 from av.video.stream import VideoStream
 
-from camcount.errors import CamcountError, DiskFull, UsageError
+from camcount.errors import CamcountError, UsageError, writing
 from camcount.events import Event
 from camcount.frame import Image
 from camcount.protocols import Step
@@ -54,7 +52,7 @@ class VideoWriter:
         self._closed = False
         self._broken = False
         kind, options = _SUFFIXES[self.path.suffix.lower()]
-        with _faults(self.path):
+        with writing(self.path, "video"):
             self.path.open("wb").close()  # FFmpeg would only find out at the first picture
             self._container = av.open(str(self.path), "w", format=kind, options=options)
             self._stream = self._h264(fps)
@@ -88,12 +86,12 @@ class VideoWriter:
             if not self._broken:
                 self._encode(None)
         finally:
-            with _faults(self.path):
+            with writing(self.path, "video"):
                 self._container.close()
 
     def _encode(self, frame: av.VideoFrame | None) -> None:
         try:
-            with _faults(self.path):
+            with writing(self.path, "video"):
                 for packet in self._stream.encode(frame):
                     self._container.mux(packet)
         except CamcountError:
@@ -174,20 +172,10 @@ def save_picture(path: Path | str, image: Image) -> None:
     _require_folder(path)
     quality = [] if path.suffix.lower() == ".png" else [cv2.IMWRITE_JPEG_QUALITY, 92]
     _, coded = cv2.imencode(path.suffix.lower(), image, quality)
-    with _faults(path):
+    with writing(path, "video"):
         path.write_bytes(coded.tobytes())
 
 
 def _require_folder(path: Path) -> None:
     if not path.parent.is_dir():
         raise UsageError(f"there is no folder {path.parent} to write {path.name} into: create it first")
-
-
-@contextmanager
-def _faults(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:  # PyAV's errors of the operating system are OSErrors too
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise DiskFull(f"the disk is full: {path} holds the video up to here, free some space") from None
-        raise UsageError(f"cannot write {path}: {error.strerror or error}") from None
