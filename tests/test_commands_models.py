@@ -183,3 +183,26 @@ def test_models_are_loaded_under_a_limit_and_every_state_is_told(run: Run, tmp_p
     assert [row["in_memory"] for row in said["models"]] == [1, 1]
     first, second = [said["states"].index(f"{name}: ready") for name in weights]
     assert first < said["states"].index(f"{weights[0]}: registered") < second
+
+
+def test_a_package_is_prepared_on_its_way_into_the_registry(run: Run, data: Path) -> None:
+    """Steps are told, what is registered is the prepared package; labels without preparing are a mistake."""
+    weights, video = data / "weights/yolox_nano_416x416.onnx", data / "videos/people.mp4"
+    run(f"models init {weights} --name nano --licence Apache-2.0")
+    said = run(f"models register nano --prepare {video} --labels person")
+    assert said.exit_code == 0, said.output
+    assert "registered nano:1.0.0" in said.output
+    assert "recall" in said.output
+    kept = [step["name"] for step in told(run, "models prepare nano --labels person")["steps"] if step["kept"]]
+    assert kept
+    with pytest.raises(UsageError, match="goes with --prepare"):
+        run("models register nano --labels person")
+
+
+def test_a_signed_package_is_not_prepared(run: Run, data: Path) -> None:
+    """Its signature would no longer hold."""
+    run(f"models init {data / 'weights/light_person_detector.onnx'} --name light --licence Apache-2.0")
+    run("models keygen private.pem public.pem")
+    run("models sign light --key private.pem")
+    with pytest.raises(UsageError, match="prepare first, then sign"):
+        run(f"models register light --prepare {data / 'videos/people.mp4'}")

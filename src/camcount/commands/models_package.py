@@ -89,20 +89,41 @@ def prepare(
     json: JsonOption = False,
 ) -> None:
     """Make a package faster for its cameras, keeping only the steps that leave its boxes as they are."""
-    from camcount.models.package import open_package
-    from camcount.models.prepare import Wishes, prepare
-    from camcount.models.samples import samples
-
-    opened = open_package(package)
-    sizes = tuple(_size(text) for text in size) if size else None
-    wishes = Wishes(labels=_labels(opened, labels), sizes=sizes, least=least)  # type: ignore[arg-type]
-    prepared = prepare(opened, samples(video or (), frames), wishes)
+    prepared = prepared_in_place(package, labels, size, video, frames, least)
     if json:
         console.print_json(
             {**_summary(prepared), "steps": [step.model_dump() for step in prepared.manifest.preparation]}
         )
         return
-    _print_steps(prepared.manifest.preparation)
+    print_steps(prepared.manifest.preparation)
+
+
+def prepared_in_place(
+    folder: Path | str,
+    labels: str | None,
+    sizes: list[str] | None = None,
+    videos: list[str] | None = None,
+    frames: int = 32,
+    least: float = 0.99,
+) -> Package:
+    """Prepares the package in ``folder``, judged by so many frames of each video.
+
+    Raises:
+        UsageError: it is signed: the signature would no longer hold.
+    """
+    from camcount.errors import UsageError
+    from camcount.models.package import open_package
+    from camcount.models.prepare import Wishes, prepare
+    from camcount.models.samples import samples
+
+    opened = open_package(folder)
+    if opened.signature is not None:
+        raise UsageError(
+            f"{opened.manifest.reference} is signed, and preparing would alter it: prepare first, then sign"
+        )
+    wanted = tuple(_size(text) for text in sizes) if sizes else None
+    wishes = Wishes(labels=_labels(opened, labels), sizes=wanted, least=least)  # type: ignore[arg-type]
+    return prepare(opened, samples(videos or (), frames), wishes)
 
 
 def check(
@@ -320,7 +341,8 @@ def _print_found(found: Detections, rows: Sequence[int]) -> None:
     Console(highlight=False).print(table)
 
 
-def _print_steps(steps: Sequence[Step]) -> None:
+def print_steps(steps: Sequence[Step]) -> None:
+    """What preparation did, step by step, and how the boxes agreed."""
     from rich.console import Console
     from rich.table import Table
 

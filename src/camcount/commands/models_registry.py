@@ -10,6 +10,7 @@ import typer
 
 from camcount.commands import console
 from camcount.commands.console import JsonOption
+from camcount.commands.models_package import prepared_in_place, print_steps
 from camcount.errors import UsageError
 
 if TYPE_CHECKING:
@@ -30,6 +31,14 @@ def register(
     extra: Annotated[
         list[Path] | None, typer.Option(help="A checkpoint, script or folder to keep beside it. Repeatable.")
     ] = None,
+    prepare: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="VIDEO",
+            help="First make the package faster for cameras like this video, where its boxes agree. Repeatable.",
+        ),
+    ] = None,
+    labels: Annotated[str | None, typer.Option(help="With --prepare: keep only these labels.")] = None,
     json: JsonOption = False,
 ) -> None:
     """Add a package to the registry as the version that its model.yaml names."""
@@ -37,6 +46,12 @@ def register(
     from camcount.models.references import parse_reference
 
     tags = console.pairs(tag, "--tag") or {}
+    if prepare:
+        steps = prepared_in_place(package, labels, videos=prepare).manifest.preparation
+        if not json:
+            print_steps(steps)
+    elif labels:
+        raise UsageError("--labels goes with --prepare VIDEO: it cuts the other labels out of the model")
     with open_reference(parse_reference(package)) as opened:
         made = _registry().register(opened, notes=notes, git_tag=git_tag, tags=tags, extras=extra or ())
     if json:
