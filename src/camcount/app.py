@@ -144,8 +144,8 @@ class CountingRun:
         self._extra_sinks = sinks
         self._propose = propose
         self._open = ExitStack()
-        self.lines: list[Line] = [s.named(n) for n, s in settings.lines.items()]
-        self.zones: list[Zone] = [s.named(n) for n, s in settings.zones.items()]
+        self.lines: list[Line] = settings.drawn_lines()
+        self.zones: list[Zone] = settings.drawn_zones()
         self.proposed: Line | None = None
         self.frames = 0
         self.duration_s = 0.0

@@ -22,6 +22,10 @@ def _column(values: Any, dtype: type, shape: tuple[int, ...]) -> NDArray[Any]:
     return array
 
 
+def _name(labels: tuple[str, ...], number: int) -> str:
+    return labels[number] if 0 <= number < len(labels) else str(number)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Detections:
     """``N`` objects found in one frame.
@@ -58,8 +62,7 @@ class Detections:
 
     def label(self, row: int) -> str:
         """The name of the class of one row."""
-        number = int(self.class_id[row])
-        return self.labels[number] if 0 <= number < len(self.labels) else str(number)
+        return _name(self.labels, int(self.class_id[row]))
 
     def select(self, rows: NDArray[np.bool_] | NDArray[np.intp]) -> Detections:
         """The rows that a mask or an index array names, in its order."""
@@ -104,8 +107,7 @@ class Tracks:
 
     def label(self, row: int) -> str:
         """The name of the class of one row."""
-        number = int(self.class_id[row])
-        return self.labels[number] if 0 <= number < len(self.labels) else str(number)
+        return _name(self.labels, int(self.class_id[row]))
 
     def select(self, rows: NDArray[np.bool_] | NDArray[np.intp]) -> Self:
         """The rows that a mask or an index array names, in its order."""

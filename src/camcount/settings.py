@@ -142,6 +142,14 @@ class Settings(BaseSettings, ModelSettings):
     scale: Annotated[dict[str, float] | None, BeforeValidator(_pairs)] = None
     model_loading: LoadingOptions = LoadingOptions()
 
+    def drawn_lines(self) -> list[Line]:
+        """The lines, in the order they were drawn."""
+        return [drawn.named(name) for name, drawn in self.lines.items()]
+
+    def drawn_zones(self) -> list[Zone]:
+        """The zones, in the order they were drawn."""
+        return [drawn.named(name) for name, drawn in self.zones.items()]
+
     @classmethod
     def settings_customise_sources(
         cls,

@@ -98,8 +98,7 @@ def draw(frame: Frame, settings: Settings, out: Path) -> None:
     from camcount.video.overlay import Overlay
     from camcount.video.writer import save_picture
 
-    lines = [s.named(n) for n, s in settings.lines.items()]
-    zones = [s.named(n) for n, s in settings.zones.items()]
+    lines, zones = settings.drawn_lines(), settings.drawn_zones()
     check_shapes(lines, zones, frame.width, frame.height)
     overlay = Overlay(lines, zones, frame.width, frame.height, anchor=settings.anchor)
     save_picture(out, overlay.draw(Step(frame, Detections.empty(), Tracks.empty(), ())))

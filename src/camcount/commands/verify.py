@@ -48,7 +48,7 @@ def verify(
     crossings = read_crossings(events)
     known = load_truth(truth) if truth else None
     settings = load(config, {"source": source} | shapes(line, None))
-    lines = [shape.named(name) for name, shape in settings.lines.items()] or list(known.lines if known else ())
+    lines = settings.drawn_lines() or list(known.lines if known else ())
     names = list(dict.fromkeys([*(shape.name for shape in lines), *(c.line for c in crossings)]))
     ahead, info = open_source(settings)
     ahead.close()
