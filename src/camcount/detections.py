@@ -9,6 +9,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from camcount.stats import Stages
+
 Boxes = NDArray[np.float32]
 
 
@@ -35,6 +37,7 @@ class Detections:
         confidence: ``float32 (N,)`` in 0..1.
         class_id: ``int32 (N,)``, index into ``labels``.
         labels: the names that ``class_id`` points into; objects are counted by label.
+        stages: how long finding them took, where the detector says.
 
     Raises:
         ValueError: shapes disagree, or a box or a confidence is not finite.
@@ -47,6 +50,7 @@ class Detections:
     confidence: NDArray[np.float32]
     class_id: NDArray[np.int32]
     labels: tuple[str, ...] = ()
+    stages: Stages | None = None
 
     def __post_init__(self) -> None:
         n = len(self.confidence)
@@ -66,7 +70,7 @@ class Detections:
 
     def select(self, rows: NDArray[np.bool_] | NDArray[np.intp]) -> Detections:
         """The rows that a mask or an index array names, in its order."""
-        return Detections(self.xyxy[rows], self.confidence[rows], self.class_id[rows], self.labels)
+        return Detections(self.xyxy[rows], self.confidence[rows], self.class_id[rows], self.labels, self.stages)
 
     @classmethod
     def empty(cls, labels: Sequence[str] = ()) -> Detections:

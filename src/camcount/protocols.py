@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from camcount.detections import Detections, Tracks
 from camcount.events import Event
 from camcount.frame import Frame
+from camcount.stats import RequestStats
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +96,62 @@ class Detector(Protocol):
     concurrency: int
 
     def detect(self, frames: Sequence[Frame]) -> list[Detections]: ...
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """What one request wants returned; ``None`` leaves it to the model.
+
+    Attributes:
+        confidence: the least confidence, 0 to 1.
+        nms_iou: overlap above which two boxes of one label are one object, above 0 up to 1.
+        max_detections: at most so many, the surest.
+    """
+
+    confidence: float | None = None
+    nms_iou: float | None = None
+    max_detections: int | None = None
+
+
+@runtime_checkable
+class Adjustable(Detector, Protocol):
+    """A detector that can be asked with other thresholds than its own."""
+
+    def adjusted(self, thresholds: Thresholds) -> Detector:
+        """The same model with these thresholds: it shares everything with this one, which stays as it is and is
+        the one to close."""
+        ...
+
+
+class Recorder(Protocol):
+    """Writes down what is measured: to Prometheus, a log, a database, or nowhere.
+
+    ``record`` is called once for every request that has ended, from many threads at once; it must be quick, must
+    not raise, and must not call back.
+    """
+
+    def record(self, stats: RequestStats) -> None: ...
+    def close(self) -> None: ...
+
+
+class ResultCache(Protocol):
+    """Keeps bytes for a while under a kind and a key.
+
+    ``kind`` names what is kept (``inference``, ``results``, ``batch``, ``metadata``, ``weights``) and so for how long. A cache
+    that cannot be reached behaves as if it were empty: it logs SYS_003 once per outage, never raises, and never
+    makes a caller wait longer than its time-out. ``local`` says that it answers in microseconds, so that it may be
+    asked from an event loop. Safe from many threads.
+    """
+
+    local: bool
+
+    def get(self, kind: str, key: str) -> bytes | None: ...
+    def put(self, kind: str, key: str, value: bytes) -> None: ...
+    def invalidate(self, prefix: str) -> None:
+        """Forgets every key, of all kinds, that begins so: keys begin with the model's name."""
+        ...
+
     def close(self) -> None: ...
 
 

@@ -1,0 +1,1 @@
+"""Detection requests: queued, shared among replicas, cached, and answered whatever fails."""
