@@ -1,4 +1,4 @@
-"""The doors of the Open Inference Protocol, opened on free ports over a data plane."""
+"""The doors of the Open Inference Protocol and the picture streams, opened on free ports over a data plane."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from camcount.api.application import application
 from camcount.api.grpc_server import GrpcServer, start_grpc
 from camcount.api.v2 import v2_routes
 from camcount.api.v2_statistics import Tally
+from camcount.api.websocket import stream_routes
 from camcount.serving.dataplane import DataPlane
 
 LIMIT = 8 * 2**20
@@ -32,15 +33,20 @@ class Doors:
     server: GrpcServer
     run: Callable[[Awaitable[Any]], Any]
 
+    @property
+    def websocket(self) -> str:
+        """The address of the picture streams."""
+        return self.http.replace("http://", "ws://") + "/api/v1/models"
+
 
 @contextmanager
 def open_doors(plane: DataPlane, tally: Tally) -> Iterator[Doors]:
     """A uvicorn and a gRPC server in one event loop in a thread, as `camcount serve` runs them."""
-    routes = v2_routes(plane, tally, largest_body=LIMIT)
+    routes = [*v2_routes(plane, tally, largest_body=LIMIT), *stream_routes(plane)]
     app = application(plane, doors=routes, body_limit=LIMIT)
     listening = socket.create_server(("127.0.0.1", 0))
     port = listening.getsockname()[1]
-    web = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))
+    web = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off", ws_max_size=LIMIT))
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_until_complete, args=(web.serve(sockets=[listening]),))
     thread.start()
