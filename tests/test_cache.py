@@ -71,7 +71,7 @@ class LruMachine(RuleBasedStateMachine):
     @invariant()
     def bounded(self) -> None:
         """It holds as much as the list does, and never more than allowed."""
-        assert len(self.cache) == len(self.model) <= SMALL.max_results
+        assert self.cache.entries == len(self.model) <= SMALL.max_results
         assert self.cache.held_bytes == self._bytes() <= SMALL.max_bytes
 
     def _size(self, key: str, value: bytes) -> int:
@@ -102,12 +102,12 @@ def test_many_threads_share_one_memory_cache() -> None:
             cache.put("inference", key, key.encode())
             if rng.random() < 0.02:
                 cache.invalidate(key.partition(":")[0] + ":")
-        return len(cache)
+        return cache.entries
 
     with ThreadPoolExecutor(4) as pool:
         assert max(pool.map(work, range(4))) <= 50
     cache.invalidate("model")
-    assert (len(cache), cache.held_bytes) == (0, 0)
+    assert (cache.entries, cache.held_bytes) == (0, 0)
 
 
 @pytest.mark.parametrize(

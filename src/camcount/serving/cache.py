@@ -108,7 +108,9 @@ class MemoryCache:
         self._entries: OrderedDict[tuple[str, str], _Entry] = OrderedDict()
         self._bytes = 0
 
-    def __len__(self) -> int:
+    @property
+    def entries(self) -> int:
+        """How many values it has; not its length, for an empty cache is still a cache."""
         return len(self._entries)
 
     @property
@@ -166,5 +168,15 @@ class MemoryCache:
 
 
 def cache_for(settings: CacheSettings) -> ResultCache | None:
-    """The cache that the settings ask for; ``None`` where caching is switched off."""
-    return MemoryCache(settings) if settings.enabled else None
+    """The cache that the settings ask for: in memory, or with Redis behind it; ``None`` where it is switched off.
+
+    Raises:
+        UsageError: the address cannot be read, or the redis library is missing.
+    """
+    if not settings.enabled:
+        return None
+    if settings.url is None:
+        return MemoryCache(settings)
+    from camcount.serving.cache_tiered import TieredCache
+
+    return TieredCache(settings)
