@@ -34,6 +34,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "mlflow": ("models/registry.py",),
     "pydantic": ("settings.py", "server_settings.py", "models/manifest.py", "api/schemas.py"),
     "pydantic_settings": ("settings.py", "server_settings.py"),
+    "redis": ("serving/cache_redis.py",),
     "pyarrow": ("outputs.py",),
     "trackeval": ("evaluation/",),
     "pycocotools": ("evaluation/",),

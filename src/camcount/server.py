@@ -73,9 +73,11 @@ class Server:
                 recorders=recorders,
                 cache=cache,
                 fingerprint=fingerprint(settings),
-                opening={"trust": Trust(
-                    require_signed_models=settings.require_signed_models, public_key=settings.model_public_key
-                )},
+                opening={
+                    "trust": Trust(
+                        require_signed_models=settings.require_signed_models, public_key=settings.model_public_key
+                    )
+                },
             )
             self._open.callback(self.plane.close, settings.drain)
             self.series = Measurements(database)

@@ -12,13 +12,17 @@ import typer
 def serve(
     models: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[MODEL…]", help="Files, packages, registered models, addresses; NAME=MODEL names one."),
+        typer.Argument(
+            metavar="[MODEL…]", help="Files, packages, registered models, addresses; NAME=MODEL names one."
+        ),
     ] = None,
     host: Annotated[str | None, typer.Option(help="Where to listen; 0.0.0.0 for everyone. [127.0.0.1]")] = None,
     port: Annotated[int | None, typer.Option(help="For HTTP and WebSocket; 0 takes a free one. [8000]")] = None,
     grpc_port: Annotated[int | None, typer.Option(help="For gRPC; without it there is none.")] = None,
     replicas: Annotated[int | None, typer.Option(help="Of each model. [one per core]")] = None,
-    tls_cert: Annotated[Path | None, typer.Option(help="PEM certificate chain; HTTP and gRPC are encrypted then.")] = None,
+    tls_cert: Annotated[
+        Path | None, typer.Option(help="PEM certificate chain; HTTP and gRPC are encrypted then.")
+    ] = None,
     tls_key: Annotated[Path | None, typer.Option(help="Its PEM private key.")] = None,
     log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error. [info]")] = None,
     log_format: Annotated[str | None, typer.Option(help="console or json. [console]")] = None,

@@ -229,12 +229,11 @@ class Replicas:
 
     def _look_at(self, replica: Replica) -> None:
         hangs = replica.busy_s > self._options.health_timeout
-        if not (replica.dead or hangs):
-            return
+        if not (replica.dead and replica.open) and not hangs:
+            return  # what died is not made anew as long as its breaker is open
         what = "has not come back" if hangs else "has ended"
         jobs = replica.take_away()
         replica.leave()
-        replica.breaker.failed(time.monotonic())
         self._failed(replica, jobs, ModelError(f"replica {replica.name} {what}: it is being replaced"))
         if replica.worker is not None and not hangs:
             replica.worker.close()
