@@ -102,6 +102,12 @@ class ServiceError(CamcountError):
     code = "SYS_001"
 
 
+class DatabaseUnavailable(ServiceError):
+    """The database cannot be reached, opened or understood."""
+
+    code = "SYS_002"
+
+
 class CountingError(CamcountError):
     """The counting side cannot do what it was asked."""
 
