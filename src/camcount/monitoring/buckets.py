@@ -1,4 +1,4 @@
-"""Counts per model for Prometheus: plain integers in fixed buckets, for its library's own cost too much per request."""
+"""Counts per model for Prometheus: plain integers in fixed buckets, as its library's own cost much more."""
 
 from __future__ import annotations
 

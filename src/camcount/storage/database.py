@@ -71,7 +71,7 @@ class Database:
     @property
     def name(self) -> str:
         """The address as messages may show it."""
-        return self.url.render_as_string(hide_password=True)
+        return self.url.set(drivername=self.dialect).render_as_string(hide_password=True)
 
     @property
     def dialect(self) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Column, Float, MetaData, Table, Text
+from sqlalchemy import JSON, BigInteger, Column, Float, MetaData, RowMapping, Table, Text
 
 from camcount.stats import RequestStats
 from camcount.storage.database import UtcDateTime
@@ -101,7 +101,7 @@ class Measured:
             self.inference_s += stats.stages.inference_s
             self.postprocess_s += stats.stages.postprocess_s
 
-    def merge(self, row: Mapping[str, Any]) -> None:
+    def merge(self, row: RowMapping) -> None:
         """Adds what a row of the table says."""
         for name in SUMS:
             setattr(self, name, getattr(self, name) + row[name])

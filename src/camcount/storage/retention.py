@@ -33,7 +33,7 @@ class Retention:
     def __post_init__(self) -> None:
         if not timedelta(0) < self.raw <= self.minutes <= self.hours:
             raise UsageError(
-                "measurements must be kept by the hour at least as long as by the minute, and those as long as raw ones"
+                "measurements must stay by the hour at least as long as by the minute, and those as long as raw ones"
             )
 
     def step(self, since: datetime, now: datetime, raw_step_s: float) -> float:
