@@ -298,7 +298,7 @@ def test_a_fallback_does_not_stand_in_for_the_clients_own_faults(make: Make, fau
 
 def test_versions_and_aliases_mean_what_the_registry_says(make: Make) -> None:
     """A name alone is the champion."""
-    plane = make(registry=Shelf)
+    plane = make(registry=Shelf, ask_registry=True)
     assert plane.detect(_request("street")).version == "1.0.0"
     assert plane.detect(_request("street:1.1.0")).version == "1.1.0"
     assert plane.detect(_request("street@champion")).version == "1.0.0"
@@ -309,7 +309,7 @@ def test_versions_and_aliases_mean_what_the_registry_says(make: Make) -> None:
 def test_a_moved_alias_changes_what_answers_without_a_restart(make: Make) -> None:
     """Within the refresh time; no request fails meanwhile."""
     shelf = Shelf()
-    plane = make(registry=lambda: shelf, options={"alias_refresh": 0.05})
+    plane = make(registry=lambda: shelf, ask_registry=True, options={"alias_refresh": 0.05})
     assert plane.detect(_request("street")).version == "1.0.0"
     shelf.champion = "1.1.0"
     _until(lambda: plane.detect(_request("street")).version == "1.1.0")
@@ -318,7 +318,7 @@ def test_a_moved_alias_changes_what_answers_without_a_restart(make: Make) -> Non
 def test_what_is_known_is_served_while_the_registry_is_away(make: Make) -> None:
     """Only new names cannot be looked up."""
     shelf = Shelf()
-    plane = make(registry=lambda: shelf, options={"alias_refresh": 0.05})
+    plane = make(registry=lambda: shelf, ask_registry=True, options={"alias_refresh": 0.05})
     plane.detect(_request("street"))
     shelf.away = True
     for _ in range(5):
@@ -394,3 +394,12 @@ def _until(fact: Callable[[], bool], seconds: float = 5.0) -> None:
     while not fact():
         assert time.monotonic() < until, "it never happened"
         time.sleep(0.01)
+
+
+def test_a_configured_name_may_stand_for_a_registered_model(make: Make) -> None:
+    """Clients ask for the server's own name; its version is the registry's."""
+    plane = make({"gate": {"model": "street@champion"}}, registry=Shelf)
+    assert plane.detect(_request("gate")).decision.variant == "gate:1.0.0"
+    assert plane.detect(_request("gate:1.1.0")).version == "1.1.0"
+    with pytest.raises(ModelNotFound):
+        plane.detect(_request("street"))

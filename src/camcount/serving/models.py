@@ -24,6 +24,9 @@ from camcount.serving.targets import Target, Targets
 from camcount.serving.worker import Worker
 from camcount.stats import ModelGauges
 
+IN_ORDER = ("motion",)
+"""Models with a memory of earlier pictures: one replica sees all of them, in order."""
+
 
 @dataclass(frozen=True, slots=True)
 class FoundReplicas:
@@ -99,6 +102,8 @@ class Models:
         if served.replicas is not None:
             most = max(served.replicas, options.max_replicas) if options.max_replicas else None
             options = replace(options, replicas=served.replicas, max_replicas=most)
+        if target.source in IN_ORDER:
+            options = replace(options, replicas=1, max_replicas=None)
         return FoundReplicas(target, find_model(target.source, **opening), options, opening, self._keep)
 
     def changed(self, key: str, state: State) -> None:
