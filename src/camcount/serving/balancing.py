@@ -1,0 +1,135 @@
+"""Which replica or remote endpoint gets the next request, where they do not all pull from one shared queue.
+
+``shared`` is the default and needs no policy: whoever is free takes the next request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Protocol
+
+from camcount.errors import ServiceError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lane:
+    """One replica or endpoint as it stands now.
+
+    Attributes:
+        name: its own among the lanes; a policy remembers it by this.
+        weight: its share, above 0, relative to the others'.
+        in_flight: requests that it has and has not answered.
+        open: it is healthy and its breaker lets calls through.
+        remote: it is on another machine.
+    """
+
+    name: str
+    weight: float = 1.0
+    in_flight: int = 0
+    open: bool = True
+    remote: bool = False
+
+
+class Policy(Protocol):
+    """Chooses a lane. Time and threads are its owner's matter: it neither waits nor locks."""
+
+    def choose(self, lanes: Sequence[Lane], queued: int = 0) -> int:
+        """The index of the lane that gets the next request.
+
+        Args:
+            lanes: all there are; they may be others from call to call.
+            queued: requests that wait for a local replica.
+
+        Raises:
+            ServiceError: none is open.
+        """
+        ...
+
+
+class RoundRobin:
+    """One after the other, passing over those that are not open."""
+
+    def __init__(self) -> None:
+        self._last = -1
+
+    def choose(self, lanes: Sequence[Lane], queued: int = 0) -> int:
+        """The next open lane after the last one chosen."""
+        self._last = min(_open(lanes), key=lambda lane: (lane - self._last - 1) % len(lanes))
+        return self._last
+
+
+class Weighted:
+    """Smooth weighted round robin: after any number of turns each open lane has had its share, to within one turn
+    or so, and no lane has its turns in one run.
+
+    Source: nginx, "Upstream: smooth weighted round-robin balancing" (commit 52327e0627f4, 2012).
+    """
+
+    def __init__(self) -> None:
+        self._credit: dict[str, float] = {}
+
+    def choose(self, lanes: Sequence[Lane], queued: int = 0) -> int:
+        """Every open lane earns its weight; the richest is chosen and pays what all have earned."""
+        places = _open(lanes)
+        known = {lanes[at].name: self._credit[lanes[at].name] for at in places if lanes[at].name in self._credit}
+        left = sum(known.values()) / max(1, len(known))  # of lanes that have gone; a newcomer comes in at the middle
+        self._credit = {lanes[at].name: known.get(lanes[at].name, left) - left + lanes[at].weight for at in places}
+        chosen = max(places, key=lambda at: self._credit[lanes[at].name])
+        self._credit[lanes[chosen].name] -= sum(lanes[at].weight for at in places)
+        return chosen
+
+
+class LeastConnections:
+    """The lane with the fewest requests in flight for its weight; between equals, one after the other."""
+
+    def __init__(self) -> None:
+        self._turns = RoundRobin()
+
+    def choose(self, lanes: Sequence[Lane], queued: int = 0) -> int:
+        """The least loaded open lane."""
+        load = {at: (lanes[at].in_flight + 1) / lanes[at].weight for at in _open(lanes)}
+        least = min(load.values())
+        return self._turns.choose([_only(lane, load.get(at) == least) for at, lane in enumerate(lanes)])
+
+
+class Hybrid:
+    """Local lanes first; remote ones while more than ``overflow`` requests are queued, or where no local is open.
+
+    Args:
+        overflow: the longest queue that is left to the local lanes.
+        among: makes the policy that chooses among the local ones, and another among the remote ones.
+    """
+
+    def __init__(self, overflow: int, among: Callable[[], Policy] = LeastConnections) -> None:
+        self._overflow = overflow
+        self._local, self._remote = among(), among()
+
+    def choose(self, lanes: Sequence[Lane], queued: int = 0) -> int:
+        """A lane of the side whose turn it is, or of the other where that one has none open."""
+        places = _open(lanes)
+        remote = queued > self._overflow
+        if not any(lanes[at].remote == remote for at in places):
+            remote = not remote
+        side = [_only(lane, lane.open and lane.remote == remote) for lane in lanes]
+        return (self._remote if remote else self._local).choose(side, queued)
+
+
+POLICIES: Mapping[str, Callable[[], Policy]] = MappingProxyType(
+    {"round_robin": RoundRobin, "weighted": Weighted, "least_connections": LeastConnections}
+)
+"""By the name that the settings use; beside them ``shared``, which is none."""
+
+
+def _open(lanes: Sequence[Lane]) -> list[int]:
+    places = [at for at, lane in enumerate(lanes) if lane.open]
+    if not places:
+        raise ServiceError(
+            f"none of {len(lanes)} replicas and endpoints can take a request now: try again in a while"
+        )
+    return places
+
+
+def _only(lane: Lane, is_open: bool) -> Lane:
+    return Lane(name=lane.name, weight=lane.weight, in_flight=lane.in_flight, open=is_open, remote=lane.remote)
