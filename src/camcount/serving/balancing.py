@@ -73,9 +73,7 @@ class Weighted:
     def choose(self, lanes: Sequence[Lane], queued: int = 0) -> int:
         """Every open lane earns its weight; the richest is chosen and pays what all have earned."""
         places = _open(lanes)
-        known = {lanes[at].name: self._credit[lanes[at].name] for at in places if lanes[at].name in self._credit}
-        left = sum(known.values()) / max(1, len(known))  # of lanes that have gone; a newcomer comes in at the middle
-        self._credit = {lanes[at].name: known.get(lanes[at].name, left) - left + lanes[at].weight for at in places}
+        self._credit = {lanes[at].name: self._credit.get(lanes[at].name, 0.0) + lanes[at].weight for at in places}
         chosen = max(places, key=lambda at: self._credit[lanes[at].name])
         self._credit[lanes[chosen].name] -= sum(lanes[at].weight for at in places)
         return chosen
