@@ -11,7 +11,7 @@ from typing import Any
 import stamina
 
 from camcount.errors import CamcountError, ModelError, ResourceError, ServiceError
-from camcount.serving.breaker import Breaker
+from camcount.serving.breaker import Breaker, BreakerSettings
 from camcount.serving.jobs import Done, Job, JobQueue
 from camcount.serving.options import ServingOptions
 from camcount.serving.requests import DetectionRequest, TensorRequest
@@ -24,10 +24,11 @@ _TICK_S = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Lot:
-    """Jobs that go through the model together."""
+    """Jobs that go through the model together, and the breaker's pass for them."""
 
     jobs: tuple[Job, ...]
     begun: float
+    admitted: int | None
 
 
 class Replica:
@@ -61,7 +62,9 @@ class Replica:
         self.remote = remote
         self.weight = weight
         self.queue = queue
-        self.breaker = Breaker(options.breaker_threshold, options.breaker_recovery)
+        self.breaker = Breaker(
+            BreakerSettings(threshold=options.breaker_threshold, recovery_s=options.breaker_recovery)
+        )
         self.worker: Worker | None = None
         self.answered = self.errors = 0
         self._make = make
@@ -109,13 +112,14 @@ class Replica:
     @property
     def open(self) -> bool:
         """Whether its breaker would let a job through."""
-        return self.breaker.allows(time.monotonic())
+        with self._lock:
+            return self.breaker.lets_through(time.monotonic())
 
     def state(self) -> ReplicaState:
         """As it stands now."""
         return ReplicaState(
             name=self.name,
-            breaker=str(self.breaker.state_at(time.monotonic())),
+            breaker=str(self.breaker.state),
             healthy=not self.dead and self.busy_s < self._options.health_timeout,
             busy=self._lot is not None,
             remote=self.remote,
@@ -124,18 +128,25 @@ class Replica:
         )
 
     def take_away(self) -> tuple[Job, ...]:
-        """The jobs that it is at, which are somebody else's from now on; its answer to them is not heard any more."""
+        """The jobs that it is at, which are somebody else's from now on: it has failed, and is not heard any more."""
         with self._lock:
             lot, self._lot = self._lot, None
+            now = time.monotonic()
+            admitted = lot.admitted if lot else self.breaker.admit(now)
+            if admitted is not None:
+                self.breaker.failed(admitted, now)
         return lot.jobs if lot else ()
 
     def _run(self) -> None:
+        lot = self._begin(())
         try:
             worker = self.worker = self.worker or self._make()
-        except CamcountError as error:
-            self.breaker.failed(time.monotonic())
-            self._failed(self, (), error)
+        except Exception as error:
+            self.errors += 1
+            self._release(lot, worked=False)
+            self._failed(self, (), told(error))
             return
+        self._release(lot, worked=True)
         try:
             while not self._leaving.is_set():
                 self._turn(worker)
@@ -171,57 +182,62 @@ class Replica:
 
     def _try(self, worker: Worker) -> None:
         """Has an idle replica look at a test picture, so that it is known to be broken before a request finds out."""
-        self._lot = Lot((), time.monotonic())
+        lot = self._begin(())
         try:
             worker.probe()
         except Exception:  # whatever it is, the breaker counts it
-            self.breaker.failed(time.monotonic())
+            self._release(lot, worked=False)
         else:
-            self.breaker.succeeded(time.monotonic())
-        finally:
-            self._lot = None
-            self._used_at = time.monotonic()
+            self._release(lot, worked=True)
 
     def _do(self, worker: Worker, jobs: list[Job]) -> None:
-        lot = Lot(tuple(jobs), time.monotonic())
-        self._used_at = lot.begun
-        self._lot = lot
+        lot = self._begin(tuple(jobs))
         try:
             results = self._results(worker, jobs)
         except Exception as error:
-            self._over(lot, error)
+            self._over(worker, lot, told(error))
             return
-        if self._release(lot):
+        if self._release(lot, worked=True):
             self.answered += len(jobs)
-            self.breaker.succeeded(time.monotonic())
             for job, result in zip(jobs, results, strict=True):
                 waited = lot.begun - job.submitted
                 job.finish(job, Done(result=result, replica=self.name, queue_s=waited, batch=len(jobs)))
 
-    def _over(self, lot: Lot, error: Exception) -> None:
-        if not self._release(lot):
+    def _over(self, worker: Worker, lot: Lot, error: CamcountError) -> None:
+        ours = _is_ours(error, lot.jobs[0])
+        if not self._release(lot, worked=False if ours else None):
             return
-        reason = told(error)
-        if _is_ours(reason, lot.jobs[0]):
+        if ours:
             self.errors += 1
-            self.breaker.failed(time.monotonic())
-            self._failed(self, lot.jobs, reason)
-            return
-        self.breaker.succeeded(time.monotonic())  # the picture's fault: the model works
-        if len(lot.jobs) == 1:
-            lot.jobs[0].finish(lot.jobs[0], reason)
-            return
-        for job in lot.jobs:  # one bad picture must not fail the others
-            assert self.worker is not None
-            self._do(self.worker, [job])
+            self._failed(self, lot.jobs, error)
+        elif len(lot.jobs) == 1:
+            lot.jobs[0].finish(lot.jobs[0], error)
+        else:
+            for job in lot.jobs:  # one bad picture must not fail the others
+                self._do(worker, [job])
 
-    def _release(self, lot: Lot) -> bool:
-        """Whether the jobs are still this replica's."""
+    def _begin(self, jobs: tuple[Job, ...]) -> Lot:
         with self._lock:
-            mine = self._lot is lot
-            if mine:
-                self._lot = None
-            return mine
+            self._used_at = now = time.monotonic()
+            self._lot = lot = Lot(jobs, now, self.breaker.admit(now))
+            return lot
+
+    def _release(self, lot: Lot, *, worked: bool | None) -> bool:
+        """Whether the jobs are still this replica's; what the breaker learns of them, ``None`` for nothing."""
+        with self._lock:
+            if self._lot is not lot:
+                return False
+            self._lot = None
+            self._used_at = now = time.monotonic()
+            if lot.admitted is None:
+                return True
+            if worked is None:
+                self.breaker.abandoned(lot.admitted)
+            elif worked:
+                self.breaker.succeeded(lot.admitted, now)
+            else:
+                self.breaker.failed(lot.admitted, now)
+            return True
 
     def _results(self, worker: Worker, jobs: Sequence[Job]) -> Sequence[Any]:
         if not self.remote:
