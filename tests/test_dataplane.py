@@ -29,7 +29,8 @@ from camcount.models.references import Reference, registry_reference
 from camcount.models.registered import RegisteredVersion, choose
 from camcount.serving.cache import CacheSettings, MemoryCache
 from camcount.serving.dataplane import DataPlane
-from camcount.serving.options import Fallback, ServedModel, ServingOptions
+from camcount.serving.fallback import StandIn
+from camcount.serving.options import ServedModel, ServingOptions
 from camcount.serving.requests import DetectionRequest, TensorRequest
 from camcount.stats import RequestStats
 from tests.fake_models import FakeFound, Faults, frame
@@ -270,7 +271,7 @@ def test_a_fallback_answers_for_a_model_that_fails_and_the_answer_says_so(
 ) -> None:
     """In the configured order, visible in the answer and in the records."""
     models: dict[str, Any] = _models("a", "b", "broken")
-    models["a"]["fallbacks"] = (Fallback(model="broken"), Fallback(model="b"))
+    models["a"]["fallbacks"] = (StandIn(target="broken"), StandIn(target="b"))
     records = Records()
     plane = make(models, recorders=[records])
     faults["a.onnx"] = Faults(raises={0, 1})
@@ -283,7 +284,7 @@ def test_a_fallback_answers_for_a_model_that_fails_and_the_answer_says_so(
 def test_a_fallback_does_not_stand_in_for_the_clients_own_faults(make: Make, faults: dict[str, Faults]) -> None:
     """A bad picture is bad for all models."""
     models: dict[str, Any] = _models("a", "b")
-    models["a"]["fallbacks"] = (Fallback(model="b"),)
+    models["a"]["fallbacks"] = (StandIn(target="b"),)
     plane = make(models)
 
     def no_picture(width: int, height: int) -> Any:

@@ -336,11 +336,11 @@ class DataPlane:
     def _fail(self, call: Call, error: CamcountError) -> None:
         """Something else answers, if the configuration says so; the client gets the error if not."""
         call.give_back()
-        following = None if call.future.cancelled() else self._models.fallback(call, error)
-        if following is not None:
-            call.fallback = f"instead of {call.asked}, which failed with {error.code}"
-            call.tried.append(following)
-            self._slow.submit(self._look_up, call, following)
+        following = self._models.fallback(call, error)
+        if following.stand_in is not None and not call.future.cancelled():
+            call.fallback = following.reason
+            call.tried.append(following.stand_in.target)
+            self._slow.submit(self._look_up, call, following.stand_in.target)
             return
         settle(call.future, error)
         self._close_call(call, None, "cancelled" if call.future.cancelled() else error.code)

@@ -17,6 +17,7 @@ from camcount.models.opening import FoundModel, find_model
 from camcount.models.references import parse_reference
 from camcount.protocols import Detector
 from camcount.serving.calls import Call
+from camcount.serving.fallback import FallbackChain, Next
 from camcount.serving.options import Endpoint, ServingOptions
 from camcount.serving.replicas import Makers, Replicas
 from camcount.serving.requests import ModelInfo
@@ -112,13 +113,15 @@ class Models:
         if state is State.REGISTERED:
             self._replicas.pop(key, None)
 
-    def fallback(self, call: Call, error: CamcountError) -> str | None:
+    def fallback(self, call: Call, error: CamcountError) -> Next:
         """What to ask instead, after this error."""
-        served = self._targets.configured.get(re.split("[:@]", call.asked)[0])
-        for fallback in served.fallbacks if served else ():
-            if error.code in fallback.codes and fallback.model not in call.tried:
-                return fallback.model
-        return None
+        asked = re.split("[:@]", call.asked)[0]
+        served = self._targets.configured.get(asked)
+        if served is None or not served.fallbacks:
+            return Next(None, "nothing stands in")
+        chain = FallbackChain(asked, served.fallbacks)
+        failed = call.tried[-1] if call.tried else asked
+        return chain.next(failed, error.code, call.deadline - time.monotonic())
 
     def all(self, status: Mapping[str, ModelStatus]) -> list[ModelInfo]:
         """All models that can be asked for."""
