@@ -110,6 +110,12 @@ class Overloaded(ServiceError):
         self.retry_after_s = retry_after_s
 
 
+class DatabaseUnavailable(ServiceError):
+    """The database cannot be reached, opened or understood."""
+
+    code = "SYS_002"
+
+
 class CountingError(CamcountError):
     """The counting side cannot do what it was asked."""
 
