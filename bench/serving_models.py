@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -29,9 +30,7 @@ class Jobs:
 
 def make(model: Path, pictures: Path, folder: Path) -> Jobs:
     """Both packages and the three jobs; packages that are there are used again."""
-    plain, prepared = folder / "plain", folder / "prepared"
-    if not (plain / "model.yaml").exists():
-        _models("init", str(model), "--name", "yolox-nano", "--out", str(plain))
+    plain, prepared = plain_package(model, folder), folder / "prepared"
     if not (prepared / "model.yaml").exists():
         # under another name until it is whole: a run that is interrupted leaves nothing half made
         draft = folder / "draft"
@@ -49,6 +48,14 @@ def make(model: Path, pictures: Path, folder: Path) -> Jobs:
     )
 
 
+def plain_package(model: Path, folder: Path) -> Path:
+    """The package of the model as it comes."""
+    plain = folder / "plain"
+    if not (plain / "model.yaml").exists():
+        _models("init", str(model), "--name", "yolox-nano", "--out", str(plain))
+    return plain
+
+
 def _sizes(package: Path) -> dict[tuple[int, int], Path]:
     manifest = yaml.safe_load((package / "model.yaml").read_text())
     given = manifest["input"]
@@ -61,8 +68,8 @@ def _sizes(package: Path) -> dict[tuple[int, int], Path]:
 
 def _models(*arguments: str) -> None:
     python = ROOT / ".venv" / "bin" / "python"
-    done = subprocess.run(
-        [python, "-m", "camcount", "models", *arguments], cwd=ROOT, capture_output=True, text=True, check=False
-    )
+    command = [str(python), "-m", "camcount", "models", *arguments]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"camcount models {' '.join(arguments)} failed: {done.stdout[-1000:]}{done.stderr[-1000:]}")

@@ -110,21 +110,21 @@ def peers(job: Path) -> list[Contender]:
 
 def ours(name: str, package: Path) -> Contender:
     """`camcount serve` with one model, two replicas of one thread each, and no result cache."""
+    return camcount(name, {"models": {"detector": {"model": str(package.absolute()), "replicas": 2}}})
+
+
+def camcount(name: str, settings: Mapping[str, Any], model: str = "detector") -> Contender:
+    """`camcount serve` with these settings; the cache is off and the database new unless they say otherwise."""
 
     def command(folder: Path, port: int) -> list[str]:
-        settings = folder / "camcount.yaml"
-        settings.write_text(json.dumps(own_settings(package, folder)))
-        serve = ["serve", "--config", str(settings), "--host", "127.0.0.1", "--port", str(port)]
+        given = {"cache": {"enabled": False}, "database_url": f"sqlite:///{folder.absolute()}/served.db", **settings}
+        (folder / "served.db").unlink(missing_ok=True)
+        (folder / "camcount.yaml").write_text(json.dumps(given))  # JSON is YAML too
+        serve = ["serve", "--config", str(folder / "camcount.yaml"), "--host", "127.0.0.1", "--port", str(port)]
         return [str(ROOT / ".venv" / "bin" / "python"), "-m", "camcount", *serve]
 
-    path = "/api/v1/models/detector/inference?confidenceThreshold=0.25"
+    path = f"/api/v1/models/{model}/inference?confidenceThreshold=0.25"
     return Contender(name, command, path, "/health/ready", found=_ours_found)
-
-
-def own_settings(package: Path, folder: Path) -> dict[str, Any]:
-    """The configuration of `camcount serve`; JSON is YAML too."""
-    model = {"model": str(package.absolute()), "replicas": 2}
-    return {"models": {"detector": model}, "cache": {"enabled": False}, "database_url": f"sqlite:///{folder}/db"}
 
 
 def free_port() -> int:
@@ -194,10 +194,10 @@ class Running:
 
 
 @contextmanager
-def running(contender: Contender, folder: Path) -> Iterator[Running]:
+def running(contender: Contender, folder: Path, port: int = 0) -> Iterator[Running]:
     """The server, ready; stopped with everything it started at the end."""
     folder.mkdir(parents=True, exist_ok=True)
-    port, log = free_port(), folder / "log.txt"
+    port, log = port or free_port(), folder / "log.txt"
     variables = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'src'}", **contender.environment}
     with log.open("wb") as output:
         process = subprocess.Popen(

@@ -7,12 +7,12 @@ import os
 import sys
 from typing import Annotated, Any
 
-import litserve
+import litserve  # type: ignore[import-not-found]  # it is not installed here
 from bench.serving_job import Job
 from fastapi import Body, Response
 
 
-class Detection(litserve.LitAPI):  # type: ignore[misc]  # LitServe is not installed here
+class Detection(litserve.LitAPI):  # type: ignore[misc]
     """Pictures to what is in them."""
 
     def setup(self, device: str) -> None:
