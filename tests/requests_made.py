@@ -10,7 +10,7 @@ from camcount.stats import RequestStats, Stages
 
 
 def ended(**fields: Any) -> RequestStats:
-    """One request to ``people:1.0.0`` that was answered after 60 ms with two objects, unless ``fields`` say otherwise."""
+    """One request to ``people:1.0.0``, answered after 60 ms with two objects, unless ``fields`` say otherwise."""
     usual: dict[str, Any] = {
         "model": "people",
         "version": "1.0.0",

@@ -92,10 +92,15 @@ def test_the_migrations_make_what_the_code_expects(url: str) -> None:
 def test_a_failed_transaction_writes_nothing(database: Database) -> None:
     """Tables made in it included."""
     other = Table("other", MetaData(), Column("number", Integer, primary_key=True))
-    with pytest.raises(RuntimeError), database.writing() as connection:
-        connection.execute(insert(NOTES), [{"number": 1}])
-        other.create(connection)
-        raise RuntimeError
+
+    def write() -> None:
+        with database.writing() as connection:
+            connection.execute(insert(NOTES), [{"number": 1}])
+            other.create(connection)
+            connection.execute(text("SELECT * FROM elsewhere"))
+
+    with pytest.raises(DatabaseUnavailable, match="elsewhere"):
+        write()
     with database.reading() as connection:
         assert not inspect(connection).has_table("other")
     assert numbers(database) == []
@@ -224,7 +229,7 @@ def test_addresses_of_no_database_are_refused(url: str, words: str) -> None:
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     """Instead of SQLite's 'unable to open database file'."""
     (tmp_path / "file").touch()
-    with pytest.raises(DatabaseUnavailable, match="folder .*file"):
+    with pytest.raises(DatabaseUnavailable, match=r"folder .*file"):
         Database(f"sqlite:///{tmp_path}/file/camcount.db")
 
 

@@ -29,7 +29,8 @@ from camcount.models.references import Reference, registry_reference
 from camcount.models.registered import RegisteredVersion, choose
 from camcount.serving.cache import CacheSettings, MemoryCache
 from camcount.serving.dataplane import DataPlane
-from camcount.serving.options import Fallback, ServedModel, ServingOptions
+from camcount.serving.fallback import StandIn
+from camcount.serving.options import ServedModel, ServingOptions
 from camcount.serving.requests import DetectionRequest, TensorRequest
 from camcount.stats import RequestStats
 from tests.fake_models import FakeFound, Faults, frame
@@ -270,7 +271,7 @@ def test_a_fallback_answers_for_a_model_that_fails_and_the_answer_says_so(
 ) -> None:
     """In the configured order, visible in the answer and in the records."""
     models: dict[str, Any] = _models("a", "b", "broken")
-    models["a"]["fallbacks"] = (Fallback(model="broken"), Fallback(model="b"))
+    models["a"]["fallbacks"] = (StandIn(target="broken"), StandIn(target="b"))
     records = Records()
     plane = make(models, recorders=[records])
     faults["a.onnx"] = Faults(raises={0, 1})
@@ -283,7 +284,7 @@ def test_a_fallback_answers_for_a_model_that_fails_and_the_answer_says_so(
 def test_a_fallback_does_not_stand_in_for_the_clients_own_faults(make: Make, faults: dict[str, Faults]) -> None:
     """A bad picture is bad for all models."""
     models: dict[str, Any] = _models("a", "b")
-    models["a"]["fallbacks"] = (Fallback(model="b"),)
+    models["a"]["fallbacks"] = (StandIn(target="b"),)
     plane = make(models)
 
     def no_picture(width: int, height: int) -> Any:
@@ -298,7 +299,7 @@ def test_a_fallback_does_not_stand_in_for_the_clients_own_faults(make: Make, fau
 
 def test_versions_and_aliases_mean_what_the_registry_says(make: Make) -> None:
     """A name alone is the champion."""
-    plane = make(registry=Shelf)
+    plane = make(registry=Shelf, ask_registry=True)
     assert plane.detect(_request("street")).version == "1.0.0"
     assert plane.detect(_request("street:1.1.0")).version == "1.1.0"
     assert plane.detect(_request("street@champion")).version == "1.0.0"
@@ -309,7 +310,7 @@ def test_versions_and_aliases_mean_what_the_registry_says(make: Make) -> None:
 def test_a_moved_alias_changes_what_answers_without_a_restart(make: Make) -> None:
     """Within the refresh time; no request fails meanwhile."""
     shelf = Shelf()
-    plane = make(registry=lambda: shelf, options={"alias_refresh": 0.05})
+    plane = make(registry=lambda: shelf, ask_registry=True, options={"alias_refresh": 0.05})
     assert plane.detect(_request("street")).version == "1.0.0"
     shelf.champion = "1.1.0"
     _until(lambda: plane.detect(_request("street")).version == "1.1.0")
@@ -318,7 +319,7 @@ def test_a_moved_alias_changes_what_answers_without_a_restart(make: Make) -> Non
 def test_what_is_known_is_served_while_the_registry_is_away(make: Make) -> None:
     """Only new names cannot be looked up."""
     shelf = Shelf()
-    plane = make(registry=lambda: shelf, options={"alias_refresh": 0.05})
+    plane = make(registry=lambda: shelf, ask_registry=True, options={"alias_refresh": 0.05})
     plane.detect(_request("street"))
     shelf.away = True
     for _ in range(5):
@@ -394,3 +395,12 @@ def _until(fact: Callable[[], bool], seconds: float = 5.0) -> None:
     while not fact():
         assert time.monotonic() < until, "it never happened"
         time.sleep(0.01)
+
+
+def test_a_configured_name_may_stand_for_a_registered_model(make: Make) -> None:
+    """Clients ask for the server's own name; its version is the registry's."""
+    plane = make({"gate": {"model": "street@champion"}}, registry=Shelf)
+    assert plane.detect(_request("gate")).decision.variant == "gate:1.0.0"
+    assert plane.detect(_request("gate:1.1.0")).version == "1.1.0"
+    with pytest.raises(ModelNotFound):
+        plane.detect(_request("street"))

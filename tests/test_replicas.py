@@ -168,7 +168,7 @@ def test_without_batching_nobody_waits_for_company(make: Make, faults: Faults) -
 def test_more_replicas_under_load_and_fewer_without(make: Make, faults: Faults) -> None:
     """Between the least and the most, by the queue."""
     faults.hangs |= set(range(20))
-    replicas = make(replicas=1, max_replicas=2, health_timeout=30.0)
+    replicas = make(replicas=1, max_replicas=2, health_timeout=30.0, scale_up_after=0.3)
     jobs = [job(index, submitted=time.monotonic()) for index in range(40)]
     for one in jobs:
         replicas.submit(one)
@@ -179,7 +179,7 @@ def test_more_replicas_under_load_and_fewer_without(make: Make, faults: Faults) 
         one.future.result(10)
 
 
-@pytest.mark.parametrize("balancing", ["round-robin", "weighted", "least-connections"])
+@pytest.mark.parametrize("balancing", ["round_robin", "weighted", "least_connections"])
 def test_balanced_requests_reach_all_replicas(make: Make, balancing: str) -> None:
     """Each replica has a queue of its own."""
     replicas = make(replicas=3, balancing=balancing)

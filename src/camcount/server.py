@@ -7,8 +7,8 @@ import hashlib
 import logging
 import signal
 import socket
-from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,6 @@ from camcount.errors import CamcountError, ServiceError, UsageError
 from camcount.models.loading import LoadingSettings
 from camcount.models.memory import parse_size
 from camcount.models.opening import Trust
-from camcount.models.registry import Registry
 from camcount.monitoring.logs import LogRecorder, configure_logging
 from camcount.monitoring.prometheus import PrometheusRecorder
 from camcount.monitoring.rates import Rates
@@ -37,6 +36,15 @@ from camcount.storage.measurements import Measurements
 from camcount.storage.recorder import TimeSeriesRecorder
 
 _log = logging.getLogger("camcount.server")
+
+
+class _HttpServer(uvicorn.Server):
+    """Leaves signals alone: they stop all doors, not only this one."""
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None]:
+        """Captures none."""
+        yield
 
 
 class Server:
@@ -67,7 +75,7 @@ class Server:
                 self._open.callback(recorder.close)
             self.plane = DataPlane(
                 settings.models,
-                registry=Registry if settings.asks_registry else None,
+                ask_registry=settings.asks_registry,
                 options=settings.serving,
                 loading=loading_settings(settings.model_loading),
                 recorders=recorders,
@@ -118,8 +126,7 @@ class Server:
             UsageError: the certificate cannot be used.
         """
         listening = _listen(self.settings.host, self.settings.port)
-        http = uvicorn.Server(self._http_config())
-        http.install_signal_handlers = lambda: None  # type: ignore[attr-defined,method-assign] # ours stop both doors
+        http = _HttpServer(self._http_config())
         grpc = await self._grpc()
         stop = asyncio.Event()
         for wanted in (signal.SIGTERM, signal.SIGINT):
@@ -192,10 +199,11 @@ def serve(settings: ServerSettings, started: Callable[[str, str], None] = lambda
         CamcountError: as `Server`.
     """
     configure_logging(settings.log_format, settings.log_level)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     server = Server(settings)
     try:
-        uvicorn.Config(None, loop="auto").setup_event_loop() if hasattr(uvicorn.Config, "setup_event_loop") else None
-        asyncio.run(server.run(started))
+        with asyncio.Runner(loop_factory=uvicorn.Config("", log_config=None).get_loop_factory()) as runner:
+            runner.run(server.run(started))
     finally:
         server.close()
 

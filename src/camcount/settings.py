@@ -97,6 +97,7 @@ class ModelSettings(BaseModel):
     label_map: Annotated[dict[str, str] | None, BeforeValidator(_pairs)] = None
     providers: Words | None = None
     threads: Annotated[int | None, Field(ge=1, le=256)] = None
+    data_plane: bool = False
     require_signed_models: bool = False
     model_public_key: Path | None = None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from bisect import bisect_left
 from collections import Counter
@@ -16,6 +17,7 @@ PICTURES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
 OBJECTS = (0.0, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 300.0)
 SHARES = tuple(round(0.05 * step, 2) for step in range(1, 21))
 
+_MOST = 1e9
 _MOST_ASKED = 100
 
 
@@ -33,14 +35,18 @@ class Buckets:
 
     def add(self, value: float) -> None:
         """Counts one value; what is no number above 0 counts as 0."""
-        value = value if value > 0 else 0.0
+        value = min(value, _MOST) if value > 0 else 0.0
         self._counts[bisect_left(self.edges, value)] += 1
         self.sum += value
 
     def add_all(self, values: NDArray[np.float32]) -> None:
-        """Counts many values at once."""
+        """Counts many values at once, those that are numbers."""
+        total = float(values.sum())
+        if not math.isfinite(total):
+            values = values[np.isfinite(values)]
+            total = float(values.sum())
         self._many += np.bincount(self._array.searchsorted(values), minlength=len(self._many))
-        self.sum += float(values.sum())
+        self.sum += total
 
     @property
     def count(self) -> int:

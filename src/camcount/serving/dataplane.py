@@ -26,7 +26,7 @@ from camcount.serving.plane_detector import PlaneDetector
 from camcount.serving.replica import told
 from camcount.serving.replicas import Replicas
 from camcount.serving.requests import Answer, DetectionRequest, ModelInfo, TensorAnswer, TensorRequest
-from camcount.serving.targets import Target, Targets, Versions
+from camcount.serving.targets import Target, Targets, Versions, open_registry
 from camcount.stats import ModelGauges
 
 _SLOW_THREADS = 4
@@ -39,7 +39,8 @@ class DataPlane:
 
     Args:
         configured: models under names of the server's own.
-        registry: makes the registry that all other names are looked up in; ``None``: there are no others.
+        registry: makes the registry, when it is first needed.
+        ask_registry: whether requests may name registered models that are not configured.
         options: queues, replicas, retries.
         loading: how many models stay in memory.
         recorders: told of every request that has ended.
@@ -52,7 +53,8 @@ class DataPlane:
         self,
         configured: Mapping[str, ServedModel] | None = None,
         *,
-        registry: Callable[[], Versions] | None = None,
+        registry: Callable[[], Versions] = open_registry,
+        ask_registry: bool = False,
         options: ServingOptions | None = None,
         loading: LoadingSettings | None = None,
         recorders: Sequence[Recorder] = (),
@@ -66,7 +68,12 @@ class DataPlane:
         self._fingerprint = fingerprint
         self._slow = ThreadPoolExecutor(_SLOW_THREADS, thread_name_prefix="load")
         self._targets = Targets(
-            configured or {}, registry, self._slow, refresh_s=self.options.alias_refresh, moved=self._moved
+            configured or {},
+            registry,
+            self._slow,
+            ask_registry=ask_registry,
+            refresh_s=self.options.alias_refresh,
+            moved=self._moved,
         )
         self._models = Models(self._targets, self.options, opening or {})
         self._loader = Loader(self._models.find, loading, known=(), watch=self._models.changed)
@@ -132,9 +139,14 @@ class DataPlane:
         return answer
 
     def detector(
-        self, reference: str, *, labels: Sequence[str] | None = None, confidence: float = 0.1, door: str = "camera"
+        self,
+        reference: str,
+        *,
+        labels: Sequence[str] | None = None,
+        confidence: float | None = None,
+        door: str = "camera",
     ) -> Detector:
-        """A model as the counting half wants it; its weak detections too, for trackers use them.
+        """A model as the counting half wants it: with its weak detections too, unless a confidence is given.
 
         Raises:
             CamcountError: it cannot be loaded, or has no such label.
@@ -215,7 +227,7 @@ class DataPlane:
 
     def _call(self, request: DetectionRequest | TensorRequest) -> Call:
         now = time.monotonic()
-        if isinstance(request, DetectionRequest) and request.thresholds.confidence is None:
+        if isinstance(request, DetectionRequest) and request.thresholds.confidence is None and not request.weak:
             asked = request.thresholds
             request = replace(request, thresholds=replace(asked, confidence=self.options.confidence))
         deadline = request.deadline if request.deadline is not None else now + self.options.request_timeout
@@ -324,11 +336,11 @@ class DataPlane:
     def _fail(self, call: Call, error: CamcountError) -> None:
         """Something else answers, if the configuration says so; the client gets the error if not."""
         call.give_back()
-        following = None if call.future.cancelled() else self._models.fallback(call, error)
-        if following is not None:
-            call.fallback = f"instead of {call.asked}, which failed with {error.code}"
-            call.tried.append(following)
-            self._slow.submit(self._look_up, call, following)
+        following = self._models.fallback(call, error)
+        if following.stand_in is not None and not call.future.cancelled():
+            call.fallback = following.reason
+            call.tried.append(following.stand_in.target)
+            self._slow.submit(self._look_up, call, following.stand_in.target)
             return
         settle(call.future, error)
         self._close_call(call, None, "cancelled" if call.future.cancelled() else error.code)

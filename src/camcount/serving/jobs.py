@@ -6,6 +6,7 @@ import heapq
 import itertools
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -64,6 +65,8 @@ class JobQueue:
         self._changed = threading.Condition()
         self._closed = False
         self.refused = self.cancelled = self.expired = 0
+        self.waits: deque[float] = deque(maxlen=256)
+        """Seconds that the jobs begun last had waited."""
 
     def __len__(self) -> int:
         return len(self._heap)
@@ -133,6 +136,7 @@ class JobQueue:
                 over.append((job, _too_late(job)))
             else:
                 found = job
+                self.waits.append(time.monotonic() - job.submitted)
         for entry in left:
             heapq.heappush(self._heap, entry)
         return found

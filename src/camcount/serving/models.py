@@ -17,12 +17,16 @@ from camcount.models.opening import FoundModel, find_model
 from camcount.models.references import parse_reference
 from camcount.protocols import Detector
 from camcount.serving.calls import Call
+from camcount.serving.fallback import FallbackChain, Next
 from camcount.serving.options import Endpoint, ServingOptions
 from camcount.serving.replicas import Makers, Replicas
 from camcount.serving.requests import ModelInfo
 from camcount.serving.targets import Target, Targets
 from camcount.serving.worker import Worker
 from camcount.stats import ModelGauges
+
+IN_ORDER = ("motion",)
+"""Models with a memory of earlier pictures: one replica sees all of them, in order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +103,8 @@ class Models:
         if served.replicas is not None:
             most = max(served.replicas, options.max_replicas) if options.max_replicas else None
             options = replace(options, replicas=served.replicas, max_replicas=most)
+        if target.source in IN_ORDER:
+            options = replace(options, replicas=1, max_replicas=None)
         return FoundReplicas(target, find_model(target.source, **opening), options, opening, self._keep)
 
     def changed(self, key: str, state: State) -> None:
@@ -107,13 +113,15 @@ class Models:
         if state is State.REGISTERED:
             self._replicas.pop(key, None)
 
-    def fallback(self, call: Call, error: CamcountError) -> str | None:
+    def fallback(self, call: Call, error: CamcountError) -> Next:
         """What to ask instead, after this error."""
-        served = self._targets.configured.get(re.split("[:@]", call.asked)[0])
-        for fallback in served.fallbacks if served else ():
-            if error.code in fallback.codes and fallback.model not in call.tried:
-                return fallback.model
-        return None
+        asked = re.split("[:@]", call.asked)[0]
+        served = self._targets.configured.get(asked)
+        if served is None or not served.fallbacks:
+            return Next(None, "nothing stands in")
+        chain = FallbackChain(asked, served.fallbacks)
+        failed = call.tried[-1] if call.tried else asked
+        return chain.next(failed, error.code, call.deadline - time.monotonic())
 
     def all(self, status: Mapping[str, ModelStatus]) -> list[ModelInfo]:
         """All models that can be asked for."""

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from camcount.errors import UsageError
+from camcount.serving.fallback import StandIn
 
-Balancing = Literal["shared", "round-robin", "weighted", "least-connections", "hybrid"]
+Balancing = Literal["shared", "round_robin", "weighted", "least_connections", "hybrid"]
 Batching = Literal["auto", "on", "off"]
 
 MAX_BATCH = 64
@@ -41,19 +42,6 @@ class Endpoint:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fallback:
-    """What answers instead of a model that cannot.
-
-    Attributes:
-        model: what to ask, as ``name``, ``name:version`` or ``name@alias`` among the models that are served.
-        codes: the errors that it stands in for.
-    """
-
-    model: str
-    codes: tuple[str, ...] = ("MODEL_001", "MODEL_002", "MODEL_003", "RES_001", "SYS_001", "SYS_004")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ServedModel:
     """One model under a name of the server's own.
 
@@ -71,7 +59,7 @@ class ServedModel:
     replicas: int | None = None
     weight: float = 1.0
     endpoints: tuple[Endpoint, ...] = ()
-    fallbacks: tuple[Fallback, ...] = ()
+    fallbacks: tuple[StandIn, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +68,9 @@ class ServingOptions:
 
     Attributes:
         replicas: how many of each model, each with a thread and a session of its own; one per core unless given.
-        max_replicas: up to so many when the load is high, and down to ``replicas`` again; the same number: never.
+        max_replicas: up to so many under load that lasts, and down to ``replicas`` again when it is over; unless
+            given, there are never more.
+        scale_up_after, scale_down_after: seconds that load, and quiet, must last for that.
         confidence: the least confidence of an answer where a request does not say.
         queue: requests that may wait for one model; beyond that they are refused at once.
         request_timeout: seconds until a request without a deadline of its own is given up.
@@ -99,6 +89,8 @@ class ServingOptions:
 
     replicas: int = field(default_factory=cores)
     max_replicas: int | None = None
+    scale_up_after: float = 5.0
+    scale_down_after: float = 60.0
     confidence: float = 0.25
     queue: int = 512
     request_timeout: float = 30.0

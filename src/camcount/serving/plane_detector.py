@@ -61,6 +61,7 @@ class PlaneDetector:
                     model=self._model,
                     frame=frame,
                     thresholds=self._thresholds,
+                    weak=True,
                     door=self._door,
                     subject=frame.camera_id,
                 )

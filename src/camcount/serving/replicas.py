@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -13,14 +14,16 @@ from camcount.detections import Detections
 from camcount.errors import CamcountError, ModelError, ServiceError
 from camcount.frame import Frame
 from camcount.protocols import Engine
-from camcount.serving.balancing import Lane, balancer_for
+from camcount.serving.balancing import POLICIES, Lane
 from camcount.serving.jobs import Done, Job, JobQueue
 from camcount.serving.options import Endpoint, ServingOptions
 from camcount.serving.replica import Replica
 from camcount.serving.requests import DetectionRequest
-from camcount.serving.scaling import Load, Scaler
+from camcount.serving.scaling import Load, Scaling, ScalingSettings
 from camcount.serving.worker import Worker
 from camcount.stats import ReplicaState
+
+_log = logging.getLogger("camcount.serving")
 
 _TICK_S = 0.25
 _LONG_S = 3600.0
@@ -53,16 +56,22 @@ class Replicas:
         self._weight = weight
         self._numbers = itertools.count(1)
         self._shared = JobQueue(options.queue)
-        self._balancer = balancer_for(options.balancing)
+        policy = POLICIES.get(options.balancing)
+        self._balancer = policy() if policy else None
         self._lock = threading.RLock()
         self._replicas: list[Replica] = []
         self._closing = threading.Event()
-        self._scaler = Scaler(options.replicas, options.max_replicas or options.replicas)
+        self._scaling = Scaling(
+            ScalingSettings(
+                minimum=options.replicas,
+                maximum=options.max_replicas or options.replicas,
+                up_s=options.scale_up_after,
+                down_s=options.scale_down_after,
+                cooldown_s=options.scale_up_after,
+            )
+        )
         self._queues = [self._shared]
-        try:
-            first = [makers.local() for _ in range(options.replicas)]
-        except BaseException:
-            raise
+        first = _all_or_none(makers.local, options.replicas)
         self.labels = first[0].detector.labels
         self.engine: Engine | None = first[0].engine
         for worker in first:
@@ -194,10 +203,10 @@ class Replicas:
             return self._shared
         lanes = [
             Lane(
+                name=replica.name,
                 weight=replica.weight,
                 in_flight=replica.in_flight + len(replica.queue),
                 open=replica.open and replica.name not in job.tried,
-                remote=bool(replica.remote),
             )
             for replica in replicas
         ]
@@ -258,15 +267,40 @@ class Replicas:
 
     def _scale(self) -> None:
         local = self._local()
-        busy = sum(replica.in_flight > 0 for replica in local) / max(1, len(local))
-        change = self._scaler.update(Load(replicas=len(local), queued=len(self._shared), busy=busy), time.monotonic())
-        if change > 0:
+        queues = {id(replica.queue): replica.queue for replica in local}.values()
+        waits = sorted(wait for queue in queues for wait in list(queue.waits))
+        for queue in queues:
+            queue.waits.clear()
+        load = Load(
+            replicas=len(local),
+            queued=sum(len(queue) for queue in queues),
+            busy=sum(replica.in_flight > 0 for replica in local) / max(1, len(local)),
+            wait_s=waits[int(0.95 * (len(waits) - 1))] if waits else 0.0,
+        )
+        wanted = self._scaling.decide(load, time.monotonic())
+        if wanted.replicas != len(local):
+            _log.info("%s: %d replicas instead of %d, %s", self.name, wanted.replicas, len(local), wanted.reason)
+        if wanted.replicas > len(local):
             self._add()
-        elif change < 0:
+        elif wanted.replicas < len(local):
             going = local[-1]
             with self._lock:
                 self._replicas.remove(going)
             going.leave()
+            if going.queue is not self._shared:
+                for job in going.queue.close():
+                    self._queue_for(job).put(job, again=True)
+
+
+def _all_or_none(make: Callable[[], Worker], count: int) -> list[Worker]:
+    made: list[Worker] = []
+    try:
+        made.extend(make() for _ in range(count))
+    except BaseException:
+        for worker in made:
+            worker.close()
+        raise
+    return made
 
 
 def _hand_over(job: Job, outcome: Done | CamcountError | None) -> None:

@@ -65,23 +65,27 @@ class Targets:
 
     Args:
         configured: models under names of the server's own.
-        registry: makes the registry, when a name is first looked up in it; ``None`` serves the configured ones only.
+        registry: makes the registry, when a name is first looked up in it.
+        ask_registry: whether all that is registered can be asked for, and not only what is configured.
         slow: where look-ups in the background run.
         moved: told when a reference has come to mean something else; the new target is used when it returns.
+
     """
 
     def __init__(
         self,
         configured: Mapping[str, ServedModel],
-        registry: Callable[[], Versions] | None,
+        registry: Callable[[], Versions],
         slow: Executor,
         *,
+        ask_registry: bool = False,
         refresh_s: float = 5.0,
         moved: Callable[[Target], None] = lambda target: None,
     ) -> None:
         self.configured = dict(configured)
         self._make_registry = registry
         self._registry: Versions | None = None
+        self._ask_registry = ask_registry
         self._slow = slow
         self._refresh_s = refresh_s
         self._moved = moved
@@ -124,7 +128,7 @@ class Targets:
             ServiceError: the registry does not answer.
         """
         targets = [self._configured(registry_reference(name)) for name in self.configured]
-        if self._make_registry is not None:
+        if self._ask_registry:
             for name, versions in self._versions().models().items():
                 targets += [_registered(one, "in the registry") for one in versions if name not in self.configured]
         return targets
@@ -149,13 +153,12 @@ class Targets:
         wanted = registry_reference(reference)
         if wanted.name in self.configured:
             return self._configured(wanted)
-        if self._make_registry is None:
+        if not self._ask_registry:
             raise ModelNotFound(f"no model {wanted.name!r} is served: {did_you_mean(wanted.name, self.configured)}")
         return _registered(self._versions().find(reference), _why(wanted))
 
     def _versions(self) -> Versions:
         if self._registry is None:
-            assert self._make_registry is not None
             self._registry = self._make_registry()
         return self._registry
 
@@ -191,6 +194,13 @@ class Targets:
             served=served,
             aliases=found.aliases,
         )
+
+
+def open_registry() -> Versions:
+    """The registry of CAMCOUNT_REGISTRY_URL."""
+    from camcount.models.registry import Registry  # MLflow takes a second to import, and is not always needed
+
+    return Registry()
 
 
 def _registered(found: RegisteredVersion, reason: str) -> Target:

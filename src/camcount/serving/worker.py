@@ -78,7 +78,7 @@ class Worker:
 
     def _with(self, thresholds: Thresholds) -> Detector:
         detector = self.detector
-        if not isinstance(detector, Adjustable):
+        if not isinstance(detector, Adjustable) or thresholds == _OWN:
             return detector
         ready = self._adjusted.get(thresholds)
         if ready is None:
@@ -87,6 +87,8 @@ class Worker:
                 self._adjusted.popitem(last=False)
         return ready
 
+
+_OWN = Thresholds()
 
 _GREY = Frame(
     index=0,
