@@ -31,7 +31,7 @@ from bench.serving_job import Job, agree
 from bench.serving_load import closed_loop, open_loop, require_wrk, write_bodies
 from bench.serving_models import Jobs, make
 from bench.serving_report import draw, job_of, show
-from bench.serving_results import LEVELS, OWN, STOCK, Block, Results
+from bench.serving_results import LEVELS, OWN, STOCK, Block, Floor, Results
 from bench.serving_servers import ROOT, Contender, Running, ours, peers, running
 from rich.console import Console
 
@@ -66,7 +66,7 @@ class Comparison:
 
     def block(self, contender: Contender, levels: Sequence[int]) -> Block:
         """One server: floors, start, what it answers, all loads, floors."""
-        block = Block(floors={job: [self.floor(job)] for job in self._floors(contender.name)})
+        block = Block(floors={job: [self.floor(job)] for job in floors_of(contender.name)})
         with running(contender, self.folder / contender.name) as server:
             block.start_s, start_mb = server.start_s, server.memory_mb()
             self._check(server, block)
@@ -78,19 +78,19 @@ class Comparison:
                 block.loads[level] = load
                 block.memory_mb = (start_mb, server.memory_mb())
                 server.drain(self.pictures[0])
-        for job, rates in block.floors.items():
-            rates.append(self.floor(job))
+        for job, floors in block.floors.items():
+            floors.append(self.floor(job))
         return block
 
-    def floor(self, job: str, *arguments: str) -> float:
-        """Pictures per second with no server."""
+    def floor(self, job: str, *arguments: str) -> Floor:
+        """The job with no server."""
         folder = {"F1": self.jobs.stock, "F1 scaled": self.jobs.scaled, "F2": self.jobs.own}[job]
         command = [sys.executable, "-m", "bench.serving_floor", str(folder), str(self.folder / "frames")]
         timed = ["--seconds", str(self.plan.floor), *arguments]
         done = subprocess.run([*command, *timed], cwd=ROOT, capture_output=True, text=True, check=True)
-        rate = float(json.loads(done.stdout)["rate"])
-        self.console.print(f"  floor {job} {' '.join(arguments)}: {rate:.1f} pictures/s")
-        return rate
+        floor = Floor(**json.loads(done.stdout))
+        self.console.print(f"  floor {job} {' '.join(arguments)}: {floor.rate:.1f} pictures/s")
+        return floor
 
     def open_loop(self, contender: Contender, results: Results) -> None:
         """Random arrivals at our own server."""
@@ -98,22 +98,22 @@ class Comparison:
             self._check(server, Block())
             results.open = open_loop(server, self.pictures, self.plan.open_rate, self.plan.open)
 
-    @staticmethod
-    def _floors(name: str) -> list[str]:
-        return ["F1", "F1 scaled"] if name == STOCK else [job_of(name)]
-
     def _check(self, server: Running, block: Block) -> None:
         """Every picture once: warms the server up and shows that it does the same job."""
         job = Job({"F1": self.jobs.stock, "F2": self.jobs.own}[job_of(server.contender.name)])
-        true = [job.detect(picture) for picture in self.pictures]
-        found = []
+        sure = same = 0
         for picture in self.pictures:
             status, answer = server.post(picture)
             if status != 200:
                 raise SystemExit(f"{server.contender.name} answered {status}: {answer[:500]!r}")
-            found.append([box for box in server.contender.found(answer) if box["label"] in job.labels])
-        block.boxes = sum(map(len, found))
-        block.agreed = (sum(map(len, true)), sum(agree(t, f) for t, f in zip(true, found, strict=True)))
+            boxes, also = agree(job.detect(picture), server.contender.found(answer))
+            sure, same = sure + boxes, same + also
+        block.agreed = sure, same
+
+
+def floors_of(name: str) -> list[str]:
+    """The jobs that a server is held against."""
+    return ["F1", "F1 scaled"] if name == STOCK else [job_of(name)]
 
 
 def contenders(jobs: Jobs, only: Sequence[str]) -> list[Contender]:

@@ -149,9 +149,20 @@ def _jpeg_size(content: bytes) -> tuple[int, int]:
     raise ValueError("this is no JPEG picture")
 
 
-def agree(found: Sequence[dict[str, Any]], other: Sequence[dict[str, Any]]) -> int:
-    """How many boxes of ``found`` the other answer has too: one of the same label that overlaps by half."""
-    return sum(any(a["label"] == b["label"] and _overlap(a["box"], b["box"]) >= 0.5 for b in other) for a in found)
+def agree(found: Sequence[dict[str, Any]], other: Sequence[dict[str, Any]], least: float = 0.4) -> tuple[int, int]:
+    """How many boxes of ``found`` are surer than ``least``, and how many of those the other answer has too.
+
+    It has one where a box overlaps by half and both are persons, or both are vehicles: where a model says car and
+    truck of one object, some leave one box and some two.
+    """
+    sure = [box for box in found if box["confidence"] > least]
+    return len(sure), sum(
+        any(
+            (a["label"] == "person") == (b["label"] == "person") and _overlap(a["box"], b["box"]) >= 0.5
+            for b in other
+        )
+        for a in sure
+    )
 
 
 def _overlap(a: Sequence[float], b: Sequence[float]) -> float:

@@ -41,7 +41,7 @@ def _loads(results: Results) -> Table:
     rounds = max((len(blocks) for blocks in results.blocks.values()), default=0)
     table = Table(title=f"JPEG -> YOLOX-nano -> JSON over HTTP, wrk on one thread, {rounds} rounds, medians")
     table.add_column("server")
-    for heading in ("c", "req/s", "of floor", "p50 ms", "p95 ms", "p99 ms", "CPU ms", "errors"):
+    for heading in ("c", "req/s", "of floor", "p50 ms", "p95 ms", "p99 ms", "CPU ms", "of floor by CPU", "errors"):
         table.add_column(heading, justify="right")
     for name, blocks in results.blocks.items():
         for level in results.levels(name):
@@ -53,6 +53,7 @@ def _loads(results: Results) -> Table:
                 f"{results.of_floor(name, level, job_of(name)):.3f}",
                 *(f"{statistics.median(map(part, loads)):.0f}" for part in _PERCENTILES),
                 f"{statistics.median(load.cpu_ms for load in loads):.1f}",
+                f"{results.of_floor_by_cpu(name, level, job_of(name)):.3f}",
                 str(sum(load.errors for load in loads)),
             )
         table.add_section()
@@ -60,28 +61,21 @@ def _loads(results: Results) -> Table:
 
 
 def _servers(results: Results) -> Table:
-    table = Table(title="Servers; memory is PSS of all processes; boxes: whether the answers are those of the floor")
+    table = Table(title="Servers; memory is PSS of all processes; sure boxes: how many of the floor's they find")
     table.add_column("server")
-    for heading in (
-        "floors in the same minute, pictures/s",
-        "start s",
-        "MB at start",
-        "MB loaded",
-        "boxes",
-        "as floor",
-    ):
+    headings = ("floors in the same minute, pictures/s", "start s", "MB at start", "MB loaded", "sure boxes")
+    for heading in headings:
         table.add_column(heading, justify="right")
     for name, blocks in results.blocks.items():
-        floors = {job: statistics.median(rate for b in blocks for rate in b.floors[job]) for job in blocks[0].floors}
-        same, of = blocks[-1].agreed[1], blocks[-1].agreed[0]
+        floors = {job: results.floor_rate(name, job) for job in blocks[0].floors}
+        sure, same = blocks[-1].agreed
         table.add_row(
             name,
             ", ".join(f"{job} {rate:.1f}" for job, rate in floors.items()),
             f"{results.median(name, lambda b: b.start_s):.1f}",
             f"{results.median(name, lambda b: b.memory_mb[0]):.0f}",
             f"{results.median(name, lambda b: b.memory_mb[1]):.0f}",
-            str(blocks[-1].boxes),
-            f"{same}/{of}",
+            f"{same}/{sure}",
         )
     return table
 
@@ -94,7 +88,7 @@ def draw(path: Path, results: Results) -> None:
         return
     labels = [f"c={level}" for level in LEVELS]
     stock = statistics.median(
-        rate for blocks in results.blocks.values() for b in blocks for rate in b.floors.get("F1", [])
+        b.floor_rate("F1") for blocks in results.blocks.values() for b in blocks if "F1" in b.floors
     )
     rates = {name: [results.rate(name, level) / stock for level in LEVELS] for name in names}
     waits = {name: [results.queueing(name, level, job_of(name)) for level in LEVELS] for name in names}

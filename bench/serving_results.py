@@ -13,22 +13,37 @@ LEVELS = (1, 8, 32, 100, 200)
 """How many requests are open at a time."""
 
 
+@dataclass(frozen=True)
+class Floor:
+    """The job with no server: pictures per second of all processes, milliseconds of processor time for each."""
+
+    rate: float
+    cpu_ms: float
+
+
 @dataclass
 class Block:
     """One server once: its loads, and the floors measured just before and just after it, by job."""
 
     loads: dict[int, Load] = field(default_factory=dict)
-    floors: dict[str, list[float]] = field(default_factory=dict)
+    floors: dict[str, list[Floor]] = field(default_factory=dict)
     start_s: float = 0.0
     memory_mb: tuple[float, float] = (0.0, 0.0)
     """At the start, and after the heaviest load."""
-    boxes: int = 0
     agreed: tuple[int, int] = (0, 0)
-    """Boxes of the floor's answers, and how many of them the server's have too."""
+    """Sure boxes of the floor's answers, and how many of them the server's have too."""
+
+    def floor_rate(self, job: str) -> float:
+        """Pictures per second with no server, in the same minute."""
+        return statistics.fmean(floor.rate for floor in self.floors[job])
 
     def of_floor(self, level: int, job: str) -> float:
         """Answers per second over the floor's."""
-        return self.loads[level].rate / statistics.fmean(self.floors[job])
+        return self.loads[level].rate / self.floor_rate(job)
+
+    def of_floor_by_cpu(self, level: int, job: str) -> float:
+        """The floor's processor time over the server's: what the ratio would be if nothing else ran here."""
+        return statistics.fmean(floor.cpu_ms for floor in self.floors[job]) / self.loads[level].cpu_ms
 
 
 @dataclass(frozen=True)
@@ -63,11 +78,17 @@ class Results:
         """Answers per second over the floor's of the same minute."""
         return self.median(name, lambda block: block.of_floor(level, job))
 
+    def of_floor_by_cpu(self, name: str, level: int, job: str) -> float:
+        """The floor's processor time for each picture over the server's."""
+        return self.median(name, lambda block: block.of_floor_by_cpu(level, job))
+
+    def floor_rate(self, name: str, job: str) -> float:
+        """Pictures per second with no server, in the same minutes as this server."""
+        return self.median(name, lambda block: block.floor_rate(job))
+
     def queueing(self, name: str, level: int, job: str) -> float:
         """p95 in multiples of the time in which the floor does all open requests: a perfect queue gives 1."""
-        return self.median(
-            name, lambda block: block.loads[level].p95 / 1000 * statistics.fmean(block.floors[job]) / level
-        )
+        return self.median(name, lambda block: block.loads[level].p95 / 1000 * block.floor_rate(job) / level)
 
     def levels(self, name: str) -> list[int]:
         """At which the server was measured."""

@@ -173,7 +173,7 @@ class Running:
                 if self.get(self.contender.ready)[0] == 200:
                     self.start_s = time.monotonic() - begun
                     return
-            time.sleep(0.02)
+            time.sleep(0.05)
         raise SystemExit(f"{self.contender.name} does not start:\n{self.log.read_text()[-2000:]}")
 
     def drain(self, picture: bytes, timeout: float = 20.0) -> None:
