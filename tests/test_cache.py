@@ -57,7 +57,7 @@ class LruMachine(RuleBasedStateMachine):
         self.model += alive
         assert self.cache.get(kind, key) == (alive[0][1] if alive else None)
 
-    @rule(seconds=st.floats(0, 12))
+    @rule(seconds=st.sampled_from([10.0, 30.0]) | st.floats(0, 12))
     def wait(self, seconds: float) -> None:
         """Time passes."""
         self.now += seconds
