@@ -142,3 +142,11 @@ def test_hybrid(queued: int, closed: str, chosen: str) -> None:
     lanes = [Lane(name=name, remote=name in "cd", open=name not in closed) for name in "abcd"]
     policy = Hybrid(overflow=3)
     assert "".join(lanes[policy.choose(lanes, queued)].name for _ in range(2)) == chosen
+
+
+def test_hybrid_keeps_the_shares_of_each_side() -> None:
+    """Two to one among the local lanes, also where every other request goes to a remote one."""
+    lanes = [Lane(name=name, remote=name in "cd", weight=2 if name == "a" else 1) for name in "abcd"]
+    policy = Hybrid(overflow=3, among=Weighted)
+    chosen = "".join(lanes[policy.choose(lanes, queued)].name for _ in range(30) for queued in (0, 9))
+    assert Counter(chosen) == {"a": 20, "b": 10, "c": 15, "d": 15}

@@ -249,7 +249,9 @@ def test_redis_may_be_killed_and_come_back(own_server: RedisServer, caplog: pyte
         assert cache.get("results", "m:1") == b"value"
         for outage in (1, 2):
             own_server.kill()
+            start = time.monotonic()
             assert cache.get("results", "m:1") is None
+            assert time.monotonic() - start < 0.5  # refused, and not tried a second time
             start = time.thread_time()
             for _ in range(1000):
                 cache.put("results", "m:1", b"value")
