@@ -4,9 +4,9 @@ DATA ?= ../shared/data
 BIN := .venv/bin
 PIP := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: setup demo test lint types bands unit bench bench-accuracy bench-bounds bench-models bench-doctor clean
+.PHONY: setup demo proto test lint types bands unit bench bench-accuracy bench-bounds bench-models bench-doctor clean
 
-setup: .venv/ready-dev .venv-mlserver/ready .venv-mlflow/ready
+setup: .venv/ready-dev .venv-mlserver/ready .venv-mlflow/ready .venv-triton/ready
 
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -30,6 +30,12 @@ setup: .venv/ready-dev .venv-mlserver/ready .venv-mlflow/ready
 	.venv-mlflow/bin/python $(PIP) --constraint $< mlflow "moto[server,s3]" boto3
 	touch $@
 
+# Triton's HTTP client wants an older greenlet than ours; protoc is here too
+.venv-triton/ready: tests/triton-constraints.txt
+	$(PYTHON) -m venv .venv-triton
+	.venv-triton/bin/python $(PIP) --constraint $< "tritonclient[http]" grpcio-tools
+	touch $@
+
 # what benchmarks compare with; supervision names a second OpenCV build, hence --no-deps
 .venv-supervision/ready: bench/supervision.txt
 	$(PYTHON) -m venv .venv-supervision
@@ -39,6 +45,11 @@ setup: .venv/ready-dev .venv-mlserver/ready .venv-mlflow/ready
 demo: .venv/ready
 	mkdir -p out
 	$(BIN)/camcount demo --annotate out/demo.mp4
+
+# the messages of the gRPC service, after a change of inference.proto
+proto: .venv-triton/ready
+	.venv-triton/bin/python -m grpc_tools.protoc -Isrc/camcount/api --descriptor_set_out=src/camcount/api/inference.binpb \
+		inference.proto
 
 test: lint types bands unit
 

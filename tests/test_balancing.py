@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from camcount.errors import ServiceError
-from camcount.serving.balancing import POLICIES, Hybrid, Lane, LeastConnections, Policy, RoundRobin, Weighted
+from camcount.serving.balancing import POLICIES, Lane, LeastConnections, Policy, RoundRobin, Weighted
 
-EVERY: dict[str, Callable[[], Policy]] = {**POLICIES, "hybrid": lambda: Hybrid(overflow=3)}
+EVERY: dict[str, Callable[[], Policy]] = dict(POLICIES)
 
 
 def three(**more: object) -> list[Lane]:
@@ -33,7 +33,6 @@ LANES = st.lists(
         weight=st.integers(1, 9),
         in_flight=st.integers(0, 5),
         open=st.booleans(),
-        remote=st.booleans(),
     ),
     min_size=1,
     max_size=6,
@@ -42,16 +41,16 @@ LANES = st.lists(
 
 @pytest.mark.parametrize("make", EVERY.values(), ids=EVERY.keys())
 @settings(deadline=None)
-@given(st.lists(st.tuples(LANES, st.integers(0, 6)), max_size=20))
-def test_a_closed_lane_is_never_chosen(make: Callable[[], Policy], rounds: list[tuple[list[Lane], int]]) -> None:
+@given(st.lists(LANES, max_size=20))
+def test_a_closed_lane_is_never_chosen(make: Callable[[], Policy], rounds: list[list[Lane]]) -> None:
     """However lanes come, go, open and close between two requests; where none is open, that is said."""
     policy = make()
-    for lanes, queued in rounds:
+    for lanes in rounds:
         if any(lane.open for lane in lanes):
-            assert lanes[policy.choose(lanes, queued)].open
+            assert lanes[policy.choose(lanes)].open
         else:
             with pytest.raises(ServiceError, match=f"none of {len(lanes)} replicas"):
-                policy.choose(lanes, queued)
+                policy.choose(lanes)
 
 
 @pytest.mark.parametrize("make", EVERY.values(), ids=EVERY.keys())
@@ -123,30 +122,3 @@ def test_least_connections_fills_by_weight(weights: list[int], count: int) -> No
     assert all(lane.in_flight > count * lane.weight / sum(weights) - 1 for lane in lanes)
     highest = max(lane.in_flight / lane.weight for lane in lanes)
     assert all((lane.in_flight + 1) / lane.weight >= highest for lane in lanes)
-
-
-@pytest.mark.parametrize(
-    ("queued", "closed", "chosen"),
-    [
-        (0, "", "ab"),
-        (3, "", "ab"),
-        (4, "", "cd"),
-        (0, "a", "bb"),
-        (0, "ab", "cd"),
-        (4, "c", "dd"),
-        (4, "cd", "ab"),
-    ],
-)
-def test_hybrid(queued: int, closed: str, chosen: str) -> None:
-    """Local (a, b) up to a queue of three, remote (c, d) beyond it, and either where the other has none open."""
-    lanes = [Lane(name=name, remote=name in "cd", open=name not in closed) for name in "abcd"]
-    policy = Hybrid(overflow=3)
-    assert "".join(lanes[policy.choose(lanes, queued)].name for _ in range(2)) == chosen
-
-
-def test_hybrid_keeps_the_shares_of_each_side() -> None:
-    """Two to one among the local lanes, also where every other request goes to a remote one."""
-    lanes = [Lane(name=name, remote=name in "cd", weight=2 if name == "a" else 1) for name in "abcd"]
-    policy = Hybrid(overflow=3, among=Weighted)
-    chosen = "".join(lanes[policy.choose(lanes, queued)].name for _ in range(30) for queued in (0, 9))
-    assert Counter(chosen) == {"a": 20, "b": 10, "c": 15, "d": 15}

@@ -25,21 +25,33 @@ HOMES: dict[str, tuple[str, ...]] = {
     "tensorflow": ("engines/",),
     "ai_edge_litert": ("engines/",),
     "tritonclient": ("engines/",),
-    "grpc": ("engines/",),
+    "grpc": ("engines/", "api/grpc"),
+    "grpc_health": ("api/grpc",),
+    "grpc_reflection": ("api/grpc",),
     "urllib3": ("engines/",),
     "onnx": ("models/prepare_graph.py",),
     "model_signing": ("models/signing.py",),
     "cryptography": ("models/signing.py", "models/encryption.py"),
     "semver": ("models/version.py",),
     "mlflow": ("models/registry.py",),
-    "pydantic": ("settings.py", "models/manifest.py"),
-    "pydantic_settings": ("settings.py",),
+    "pydantic": ("settings.py", "server_settings.py", "models/manifest.py", "api/schemas.py"),
+    "pydantic_settings": ("settings.py", "server_settings.py"),
     "redis": ("serving/cache_redis.py",),
+    "fastapi": ("api/",),
+    "starlette": ("api/", "server.py"),
+    "google": ("api/",),
+    "uvicorn": ("server.py",),
     "pyarrow": ("outputs.py",),
     "trackeval": ("evaluation/",),
     "pycocotools": ("evaluation/",),
     "typer": ("cli.py", "commands/"),
     "rich": ("commands/",),
+    "prometheus_client": ("monitoring/",),
+    "structlog": ("monitoring/",),
+    "opentelemetry": ("monitoring/",),
+    "pynvml": ("monitoring/process.py",),
+    "sqlalchemy": ("storage/",),
+    "alembic": ("storage/",),
 }
 """Every framework's only home."""
 
@@ -60,7 +72,7 @@ def test_every_framework_stays_at_home(path: Path) -> None:
     assert not strays, f"{place} imports {strays}, which live in {[HOMES[s] for s in strays]}"
 
 
-@pytest.mark.parametrize("name", ["frame", "detections", "events", "geometry", "errors", "protocols"])
+@pytest.mark.parametrize("name", ["frame", "detections", "events", "geometry", "errors", "protocols", "tallies"])
 def test_the_ground_stands_on_numpy_and_the_standard_library(name: str) -> None:
     """Whoever writes a plug-in needs nothing else."""
     allowed = set(sys.stdlib_module_names) | {"numpy", "camcount"}

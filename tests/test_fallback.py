@@ -15,7 +15,7 @@ CHAIN = FallbackChain(
     "large",
     (
         StandIn(target="small:1.0.0", codes=frozenset({"MODEL_003", "RES_001"})),
-        StandIn(target="cloud", service=True, least_s=0.5),
+        StandIn(target="cloud", least_s=0.5),
         StandIn(target="motion"),
     ),
 )

@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 from camcount.errors import SourceError
 from camcount.frame import Frame
 from camcount.protocols import SourceInfo
+from camcount.video.encoded import EncodedPicture, resized
 from camcount.video.open import source_for
 from camcount.video.picture_header import picture_header
-from camcount.video.pictures import JpegPicture, frame_of, resized
+from camcount.video.pictures import frame_of
+from tests.picture_files import damaged_inside
 
 
 def read(path: Path, fps: float | None = None) -> tuple[SourceInfo, list[Frame], list[str]]:
@@ -118,7 +120,7 @@ def test_jpeg_decodes_no_more_than_is_needed(
         return decode(data, flags)
 
     monkeypatch.setattr(cv2, "imdecode", noted)
-    assert JpegPicture(content, header, "scene.jpg", [])(*size).shape == (size[1], size[0], 3)
+    assert EncodedPicture(content, header)(*size).shape == (size[1], size[0], 3)
     assert modes == [mode | cv2.IMREAD_IGNORE_ORIENTATION]
 
 
@@ -177,13 +179,12 @@ def test_a_damaged_picture_is_passed_over(tmp_path: Path, kind: str) -> None:
     assert [warning.split(" was passed over: ")[0] for warning in warnings] == [f"1{kind}", f"3{kind}"]
 
 
-def test_a_jpeg_damaged_inside_does_not_stop_the_rest(scene: NDArray[np.uint8]) -> None:
+def test_a_jpeg_damaged_inside_does_not_stop_the_rest(tmp_path: Path, scene: NDArray[np.uint8]) -> None:
     """A JPEG whose damage shows only in decoding becomes a black picture with a warning."""
     content = cv2.imencode(".jpg", scene)[1].tobytes()
-    header = picture_header(content)
-    assert header is not None
-    warnings: list[str] = []
-    image = JpegPicture(content[:30] + bytes(200) + content[230:], header, "bad.jpg", warnings)(16, 10)
+    (tmp_path / "bad.jpg").write_bytes(damaged_inside(content))
+    _, frames, warnings = read(tmp_path)
+    image = frames[0].image(16, 10)
     assert image.shape == (10, 16, 3)
     assert not image.any()
     assert warnings == ["bad.jpg is damaged inside: it counts as a black picture"]
@@ -197,14 +198,14 @@ def test_a_gigantic_picture_is_refused_unread(tmp_path: Path) -> None:
     (tmp_path / "0.png").write_bytes(content)
     _, frames, warnings = read(tmp_path)
     assert [frame.index for frame in frames] == [1]
-    assert warnings == ["0.png was passed over: 20000x20000 is more than 100 megapixels"]
+    assert warnings == ["0.png was passed over: the picture has 20000x20000 = 400.0 megapixels: at most 100 are read"]
 
 
 def test_a_folder_of_nothing_but_damage_is_no_source(tmp_path: Path) -> None:
     """If not one picture can be read, opening fails and says why the first could not."""
     (tmp_path / "a.jpg").write_text("no picture")
     with pytest.raises(
-        SourceError, match=r"holds no picture that can be read: a.jpg was passed over: it is no picture"
+        SourceError, match=r"holds no picture that can be read: a.jpg was passed over: the picture is text"
     ):
         read(tmp_path)
 

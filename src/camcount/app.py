@@ -96,18 +96,23 @@ def open_detector(settings: ModelSettings, labels: Sequence[str] | None = None) 
     from camcount.models.opening import Trust, resolve_detector
 
     trust = Trust(require_signed_models=settings.require_signed_models, public_key=settings.model_public_key)
-    return resolve_detector(
-        settings.model,
-        trust=trust,
-        decoder=settings.decoder,
-        labels=labels,
-        confidence=settings.confidence,
-        label_map=settings.label_map,
-        class_names=settings.class_names,
-        input_size=settings.input_size,
-        nms_iou=settings.nms_iou,
-        providers=settings.providers,
-    )
+    opening: dict[str, Any] = {
+        "trust": trust,
+        "decoder": settings.decoder,
+        "confidence": settings.confidence,
+        "label_map": settings.label_map,
+        "class_names": settings.class_names,
+        "input_size": settings.input_size,
+        "nms_iou": settings.nms_iou,
+        "providers": settings.providers,
+    }
+    if settings.data_plane:
+        from camcount.serving.embedded import EmbeddedDetector
+        from camcount.serving.options import ServingOptions
+
+        options = ServingOptions(replicas=settings.threads or cores())
+        return EmbeddedDetector(settings.model, labels=labels, options=options, opening=opening)
+    return resolve_detector(settings.model, labels=labels, **opening)
 
 
 def check_shapes(lines: Sequence[Line], zones: Sequence[Zone], width: int, height: int) -> None:

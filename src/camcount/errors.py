@@ -102,6 +102,20 @@ class ServiceError(CamcountError):
     code = "SYS_001"
 
 
+class Overloaded(ServiceError):
+    """More is asked than can be answered in time; ``retry_after_s`` is when to try again."""
+
+    def __init__(self, message: str, retry_after_s: float = 1.0) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class DatabaseUnavailable(ServiceError):
+    """The database cannot be reached, opened or understood."""
+
+    code = "SYS_002"
+
+
 class CountingError(CamcountError):
     """The counting side cannot do what it was asked."""
 

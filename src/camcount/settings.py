@@ -97,6 +97,7 @@ class ModelSettings(BaseModel):
     label_map: Annotated[dict[str, str] | None, BeforeValidator(_pairs)] = None
     providers: Words | None = None
     threads: Annotated[int | None, Field(ge=1, le=256)] = None
+    data_plane: bool = False
     require_signed_models: bool = False
     model_public_key: Path | None = None
 
@@ -185,7 +186,7 @@ def load(config: Path | None, flags: dict[str, Any]) -> Settings:
     Raises:
         UsageError: on one line, what is wrong and where.
     """
-    values = _read(config) if config else {}
+    values = read_yaml(config) if config else {}
     from_flags = {k: v for k, v in flags.items() if v is not None}
     for kind in ("lines", "zones"):  # what is drawn by flag joins what the file draws
         if kind in from_flags and isinstance(values.get(kind), dict):
@@ -195,7 +196,7 @@ def load(config: Path | None, flags: dict[str, Any]) -> Settings:
     for name in list(values):
         if f"CAMCOUNT_{name.upper()}" in os.environ and name not in from_flags:
             del values[name]
-    return _checked(Settings, values, from_flags, str(config))
+    return checked(Settings, values, from_flags, str(config))
 
 
 def load_model_loading(config: Path | None, flags: dict[str, Any]) -> LoadingOptions:
@@ -204,14 +205,19 @@ def load_model_loading(config: Path | None, flags: dict[str, Any]) -> LoadingOpt
     Raises:
         UsageError: on one line, what is wrong and where.
     """
-    section = _read(config).get("model_loading", {}) if config else {}
+    section = read_yaml(config).get("model_loading", {}) if config else {}
     if not isinstance(section, dict):
         raise UsageError(f"{config}: model_loading must hold settings such as loading_strategy: eager")
     given = {k: v for k, v in flags.items() if v is not None}
-    return _checked(LoadingOptions, section, given, f"{config}: model_loading")
+    return checked(LoadingOptions, section, given, f"{config}: model_loading")
 
 
-def _checked(kind: type[_Model], of_file: dict[str, Any], given: dict[str, Any], where: str) -> _Model:
+def checked(kind: type[_Model], of_file: dict[str, Any], given: dict[str, Any], where: str) -> _Model:
+    """Settings of that kind from a file's values, with ``given`` over them.
+
+    Raises:
+        UsageError: on one line, what is wrong and where.
+    """
     try:
         return kind(**(of_file | given))
     except ValidationError as error:
@@ -222,7 +228,12 @@ def _checked(kind: type[_Model], of_file: dict[str, Any], given: dict[str, Any],
         raise UsageError(f"{origin}{place + ': ' if place else ''}{message}") from None
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The settings in a file.
+
+    Raises:
+        UsageError: there is no such file, or it holds no settings.
+    """
     try:
         content = yaml.safe_load(path.read_text())
     except FileNotFoundError:

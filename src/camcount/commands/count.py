@@ -70,6 +70,10 @@ def count(
     label_map: LabelMapOption = None,
     providers: ProvidersOption = None,
     threads: ThreadsOption = None,
+    data_plane: Annotated[
+        bool | None,
+        typer.Option("--data-plane", help="Detect as a server's cameras do: replicas, retries, breakers."),
+    ] = None,
     tracker: TrackerOption = None,
     detections: DetectionsOption = None,
     detections_label: Annotated[str | None, typer.Option(help="What --detections are of. [person]")] = None,

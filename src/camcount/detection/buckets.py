@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from camcount.detection.detector import ModelDetector
 from camcount.detection.spec import Fit
 from camcount.detections import Detections
 from camcount.frame import Frame
+from camcount.protocols import Engine, Thresholds
 
 Size = tuple[int, int]
 
@@ -69,6 +71,24 @@ class BucketDetector:
             detected = self._detector(size).detect([frames[number] for number in numbers])
             found.update(zip(numbers, detected, strict=True))
         return [found[number] for number in range(len(frames))]
+
+    def adjusted(self, thresholds: Thresholds) -> BucketDetector:
+        """The same model with other thresholds; it shares the engines, which this one closes.
+
+        Raises:
+            UsageError: a threshold outside its range.
+        """
+        main = self._detector(self._main).adjusted(thresholds)
+        others = {size: partial(self._adjusted, size, thresholds) for size in self._makers}
+        return BucketDetector(main, others)
+
+    def _adjusted(self, size: Size, thresholds: Thresholds) -> ModelDetector:
+        return self._detector(size).adjusted(thresholds)
+
+    @property
+    def engine(self) -> Engine:
+        """The engine of the main size."""
+        return self._detector(self._main).engine
 
     def close(self) -> None:
         """Closes the detectors that were made."""

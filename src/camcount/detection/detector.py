@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
+import time
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -17,7 +19,8 @@ from camcount.detection.spec import ModelSpec
 from camcount.detections import Detections
 from camcount.errors import ModelLoadFailed, PostprocessingFailed
 from camcount.frame import Frame
-from camcount.protocols import Engine, TensorInfo
+from camcount.protocols import Engine, TensorInfo, Thresholds
+from camcount.stats import Stages
 
 _MAX_BATCH = 16
 _NMS_INPUT = 3000
@@ -41,7 +44,7 @@ class ModelDetector:
 
     def __init__(self, engine: Engine, spec: ModelSpec, words: Vocabulary | None = None) -> None:
         self.spec = spec
-        self._engine = engine
+        self.engine = engine
         self._words = words or vocabulary(spec.labels, default_confidence=spec.confidence)
         self._kind = decoder_named(spec.decoder)
         self._decoders = {(spec.width, spec.height): self._kind.build(spec)}
@@ -68,23 +71,50 @@ class ModelDetector:
             found += self._detect(frames[start : start + step])
         return found
 
+    def adjusted(self, thresholds: Thresholds) -> Self:
+        """The same model with other thresholds; it shares the engine, which this one closes.
+
+        A confidence holds for all labels; below what the spec was made for, more is decoded and the answer comes
+        later.
+
+        Raises:
+            UsageError: a threshold outside its range.
+        """
+        other = copy.copy(self)
+        if thresholds.confidence is not None:
+            other._words = self._words.demanding(thresholds.confidence)
+        nms_iou, most = thresholds.nms_iou, thresholds.max_detections
+        other.spec = replace(
+            self.spec,
+            nms_iou=self.spec.nms_iou if nms_iou is None else nms_iou,
+            max_detections=self.spec.max_detections if most is None else most,
+        )
+        return other
+
     def close(self) -> None:
         """Closes the engine."""
-        self._engine.close()
+        self.engine.close()
 
     def _detect(self, frames: Sequence[Frame]) -> list[Detections]:
+        begun = time.perf_counter()
         tensor, placements = self._preprocess.tensor(frames)
         if len(self._input.shape) == 3:
             tensor = tensor[0]
-        outputs = self._engine.run({self._input.name: tensor, **self._others})
+        ready = time.perf_counter()
+        outputs = self.engine.run({self._input.name: tensor, **self._others})
+        ran = time.perf_counter()
+        shares = (ready - begun) / len(frames), (ran - ready) / len(frames)
         if len(frames) == 1:
-            return [self._detections(outputs, frames[0], placements[0])]
+            return [self._detections(outputs, frames[0], placements[0], shares)]
         return [
-            self._detections([output[row : row + 1] for output in outputs], frame, at)
+            self._detections([output[row : row + 1] for output in outputs], frame, at, shares)
             for row, (frame, at) in enumerate(zip(frames, placements, strict=True))
         ]
 
-    def _detections(self, outputs: Sequence[Array], frame: Frame, at: Placement) -> Detections:
+    def _detections(
+        self, outputs: Sequence[Array], frame: Frame, at: Placement, shares: tuple[float, float]
+    ) -> Detections:
+        begun = time.perf_counter()
         found = self._words.select(self._candidates(outputs, at))
         if len(found) > _NMS_INPUT:
             found = found.take(np.argpartition(-found.scores, _NMS_INPUT)[:_NMS_INPUT])
@@ -93,7 +123,9 @@ class ModelDetector:
         real = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
         if not real.all():
             found, boxes = found.take(real), boxes[real]
-        return Detections(boxes, np.clip(found.scores, 0, 1), found.classes.astype(np.int32), self.labels)
+        scores, classes = np.clip(found.scores, 0, 1), found.classes.astype(np.int32)
+        stages = Stages(*shares, time.perf_counter() - begun)
+        return Detections(boxes, scores, classes, self.labels, stages)
 
     def _best(self, found: Candidates) -> Array:
         """Rows of one box per object, surest first."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
 import numpy as np
@@ -62,6 +62,16 @@ class Vocabulary:
     def lowest(self) -> float:
         """The lowest confidence demanded of any wanted class."""
         return float(self.minimum[self.label_of >= 0].min())
+
+    def demanding(self, confidence: float) -> Vocabulary:
+        """The same labels with one confidence demanded of all.
+
+        Raises:
+            UsageError: it is not between 0 and 1.
+        """
+        if not 0 < confidence < 1:
+            raise UsageError(f"confidence {confidence} must lie between 0 and 1")
+        return replace(self, minimum=np.full_like(self.minimum, confidence))
 
     def select(self, candidates: Candidates) -> Candidates:
         """The wanted and sure enough candidates, with places in `labels` as their classes.

@@ -7,12 +7,13 @@ import time
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 import stamina
 
 from camcount.errors import CamcountError, ModelLoadFailed, ResourceError, ServiceError, UsageError
-from camcount.models.loading import TRANSIENT, Found, LoadingSettings, ModelStatus
+from camcount.models.loading import TRANSIENT, Found, Lease, LoadingSettings, ModelStatus
 from camcount.models.loading_state import Event, State, after
 from camcount.models.memory import Footprint, Resident, give_back, make_room
 from camcount.models.opening import resolve_detector as resolve_detector
@@ -96,16 +97,31 @@ class Loader:
             CamcountError: it cannot be loaded (the reason), does not load in time (INF_004), or there is no room for
                 it beside the models in use (RES_001).
         """
-        copy = self._acquire(reference)
+        lease = self.acquire(reference)
         try:
-            assert copy.detector is not None
-            yield copy.detector
+            yield lease.detector
         finally:
-            with self._changed:
-                copy.leases -= 1
-                copy.last_used = self._clock()
-                self._changed.notify_all()
-            self._close_leaving()
+            lease.release()
+
+    def acquire(self, reference: str) -> Lease:
+        """As `lease`, for whoever cannot hold a block open.
+
+        Raises:
+            CamcountError: as `lease`.
+        """
+        with self._changed:
+            copy = self._current.setdefault(reference, _Copy(reference))
+            if copy.state in (State.REGISTERED, State.ERROR, State.UNAVAILABLE):
+                copy = self._current[reference] = _Copy(reference, copy.state)
+                self._begin(copy)
+            self._await(copy)
+            return self._lent(copy)
+
+    def acquire_ready(self, reference: str) -> Lease | None:
+        """A lease of a model that is in memory now; never waits."""
+        with self._changed:
+            copy = self._current.get(reference)
+            return self._lent(copy) if copy is not None and copy.state is State.READY else None
 
     def reload(self, reference: str) -> None:
         """Loads the model anew and lets go of the old one afterwards, so that requests are served all the time.
@@ -167,16 +183,20 @@ class Loader:
     def _copies(self) -> list[_Copy]:
         return [*self._current.values(), *self._successors.values(), *self._leaving]
 
-    def _acquire(self, reference: str) -> _Copy:
+    def _lent(self, copy: _Copy) -> Lease:
+        assert copy.detector is not None
+        copy.leases += 1
+        copy.last_used = self._clock()
+        return Lease(copy.detector, partial(self._release, copy))
+
+    def _release(self, copy: _Copy) -> None:
         with self._changed:
-            copy = self._current.setdefault(reference, _Copy(reference))
-            if copy.state in (State.REGISTERED, State.ERROR, State.UNAVAILABLE):
-                copy = self._current[reference] = _Copy(reference, copy.state)
-                self._begin(copy)
-            self._await(copy)
-            copy.leases += 1
+            copy.leases -= 1
             copy.last_used = self._clock()
-            return copy
+            self._changed.notify_all()
+            leaving = bool(self._leaving)
+        if leaving:
+            self._close_leaving()
 
     def _replace(self, old: _Copy) -> None:
         successor = self._successors[old.reference] = _Copy(old.reference)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -27,6 +28,14 @@ class Found(Protocol):
     def footprint(self) -> Footprint: ...
     def open(self, device: str) -> Detector: ...
     def warm_up(self, detector: Detector) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A model that stays in memory until ``release`` is called, once."""
+
+    detector: Detector
+    release: Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

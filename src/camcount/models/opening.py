@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from camcount.detection.buckets import BucketDetector
 from camcount.detection.detector import ModelDetector
 from camcount.detection.labels import vocabulary
 from camcount.detection.load import detector_for
@@ -156,11 +157,13 @@ def _remote(url: str, of_file: Mapping[str, Any], shared: Mapping[str, Any], nms
 class _FromPackage:
     """A detector that closes the package it was made from along with itself."""
 
-    def __init__(self, detector: Detector, package: Package) -> None:
+    def __init__(self, detector: ModelDetector | BucketDetector, package: Package) -> None:
         self._detector = detector
         self._package = package
         self.labels = detector.labels
         self.concurrency = detector.concurrency
+        self.engine = detector.engine
+        self.adjusted = detector.adjusted
 
     def detect(self, frames: Sequence[Frame]) -> list[Detections]:
         return self._detector.detect(frames)

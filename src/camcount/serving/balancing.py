@@ -22,25 +22,22 @@ class Lane:
         weight: its share, above 0, relative to the others'.
         in_flight: requests that it has and has not answered.
         open: it is healthy and its breaker lets calls through.
-        remote: it is on another machine.
     """
 
     name: str
     weight: float = 1.0
     in_flight: int = 0
     open: bool = True
-    remote: bool = False
 
 
 class Policy(Protocol):
     """Chooses a lane. Time and threads are its owner's matter: it neither waits nor locks."""
 
-    def choose(self, lanes: Sequence[Lane], queued: int = 0) -> int:
+    def choose(self, lanes: Sequence[Lane]) -> int:
         """The index of the lane that gets the next request.
 
         Args:
             lanes: all there are; they may be others from call to call.
-            queued: requests that wait for a local replica.
 
         Raises:
             ServiceError: none is open.
@@ -54,7 +51,7 @@ class RoundRobin:
     def __init__(self) -> None:
         self._last = -1
 
-    def choose(self, lanes: Sequence[Lane], queued: int = 0) -> int:
+    def choose(self, lanes: Sequence[Lane]) -> int:
         """The next open lane after the last one chosen."""
         self._last = min(_open(lanes), key=lambda lane: (lane - self._last - 1) % len(lanes))
         return self._last
@@ -70,7 +67,7 @@ class Weighted:
     def __init__(self) -> None:
         self._credit: dict[str, float] = {}
 
-    def choose(self, lanes: Sequence[Lane], queued: int = 0) -> int:
+    def choose(self, lanes: Sequence[Lane]) -> int:
         """Every open lane earns its weight; the richest is chosen and pays what all have earned."""
         places = _open(lanes)
         self._credit = {lanes[at].name: self._credit.get(lanes[at].name, 0.0) + lanes[at].weight for at in places}
@@ -85,39 +82,17 @@ class LeastConnections:
     def __init__(self) -> None:
         self._turns = RoundRobin()
 
-    def choose(self, lanes: Sequence[Lane], queued: int = 0) -> int:
+    def choose(self, lanes: Sequence[Lane]) -> int:
         """The least loaded open lane."""
         load = {at: (lanes[at].in_flight + 1) / lanes[at].weight for at in _open(lanes)}
         least = min(load.values())
         return self._turns.choose([_only(lane, load.get(at) == least) for at, lane in enumerate(lanes)])
 
 
-class Hybrid:
-    """Local lanes first; remote ones while more than ``overflow`` requests are queued, or where no local is open.
-
-    Args:
-        overflow: the longest queue that is left to the local lanes.
-        among: makes the policy that chooses among the local ones, and another among the remote ones.
-    """
-
-    def __init__(self, overflow: int, among: Callable[[], Policy] = LeastConnections) -> None:
-        self._overflow = overflow
-        self._local, self._remote = among(), among()
-
-    def choose(self, lanes: Sequence[Lane], queued: int = 0) -> int:
-        """A lane of the side whose turn it is, or of the other where that one has none open."""
-        places = _open(lanes)
-        remote = queued > self._overflow
-        if not any(lanes[at].remote == remote for at in places):
-            remote = not remote
-        side = [_only(lane, lane.open and lane.remote == remote) for lane in lanes]
-        return (self._remote if remote else self._local).choose(side, queued)
-
-
 POLICIES: Mapping[str, Callable[[], Policy]] = MappingProxyType(
     {"round_robin": RoundRobin, "weighted": Weighted, "least_connections": LeastConnections}
 )
-"""By the name that the settings use; beside them ``shared``, which is none."""
+"""By the name that the settings use; beside them ``shared`` and ``hybrid``, where replicas pull from one queue."""
 
 
 def _open(lanes: Sequence[Lane]) -> list[int]:
@@ -130,4 +105,4 @@ def _open(lanes: Sequence[Lane]) -> list[int]:
 
 
 def _only(lane: Lane, is_open: bool) -> Lane:
-    return Lane(name=lane.name, weight=lane.weight, in_flight=lane.in_flight, open=is_open, remote=lane.remote)
+    return Lane(name=lane.name, weight=lane.weight, in_flight=lane.in_flight, open=is_open)

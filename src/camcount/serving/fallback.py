@@ -1,4 +1,4 @@
-"""What answers instead of a model that cannot: other models and other services, in order."""
+"""What answers instead of a model that cannot: other models, here or on other machines, in order."""
 
 from __future__ import annotations
 
@@ -20,8 +20,7 @@ class StandIn:
     """One entry of a chain.
 
     Attributes:
-        target: a model, ``name``, ``name:version`` or ``name@alias``; or the name of a service.
-        service: it is a service on another machine.
+        target: a served model, ``name``, ``name:version`` or ``name@alias``; it may run on another machine.
         codes: the error codes that it stands in for.
         least_s: it is not tried with less time left than this.
 
@@ -30,7 +29,6 @@ class StandIn:
     """
 
     target: str
-    service: bool = False
     codes: frozenset[str] = DEFAULT_CODES
     least_s: float = 0.0
 

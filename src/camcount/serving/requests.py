@@ -30,7 +30,8 @@ class DetectionRequest:
         model: ``name``, ``name:version`` or ``name@alias``.
         frame: the picture; it is decoded in a replica's thread, at the size that the model needs.
         content: the picture's file as it came, where the answer may be cached; ``None``: never cached.
-        thresholds: what to return; the server's own where nothing is said.
+        thresholds: what to return; the server's own confidence where nothing is said.
+        weak: where no confidence is said, the model's own holds instead: trackers use weak detections too.
         deadline: the latest moment for an answer, on the clock of ``time.monotonic``; ``None``: the server's limit.
         door, request_id, trace: where it came from, see `camcount.stats.RequestStats`.
         subject: whom a selection policy keeps with one variant (a camera, a user); may be empty.
@@ -40,6 +41,7 @@ class DetectionRequest:
     frame: Frame
     content: bytes | None = None
     thresholds: Thresholds = field(default_factory=Thresholds)
+    weak: bool = False
     priority: Priority = Priority.INTERACTIVE
     deadline: float | None = None
     door: str = "python"

@@ -7,19 +7,15 @@ import threading
 from datetime import datetime, timedelta
 from pathlib import Path
 
-import cv2
 import numpy as np
 
-from camcount.errors import SourceError, SourceNotFound
+from camcount.errors import InferenceError, PreprocessingFailed, SourceError, SourceNotFound
 from camcount.frame import Frame, Image, Render
 from camcount.protocols import SourceInfo
-from camcount.video.picture_header import PictureHeader, picture_header
+from camcount.video.encoded import EncodedPicture, checked_header, resized
+from camcount.video.picture_header import PictureHeader
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
-LARGEST = 100_000_000
-"""Pixels above which a picture is passed over unread: a small file can unfold to gigabytes."""
-
-_REDUCED = ((8, cv2.IMREAD_REDUCED_COLOR_8), (4, cv2.IMREAD_REDUCED_COLOR_4), (2, cv2.IMREAD_REDUCED_COLOR_2))
 
 
 def frame_of(
@@ -43,21 +39,12 @@ def frame_of(
     )
 
 
-def resized(image: Image, width: int, height: int) -> Image:
-    """A copy of a picture at ``width`` by ``height`` pixels; downwards by area, so that nothing flickers."""
-    if image.shape[:2] == (height, width):
-        return image.copy()
-    shrinks = width <= image.shape[1] and height <= image.shape[0]
-    method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(image, (width, height), interpolation=method), np.uint8)
-
-
 class PictureFolder:
     """The JPEG, PNG, WebP and BMP pictures of a folder, in natural order (``9.jpg`` before ``10.jpg``).
 
-    Picture ``i`` is at ``i / fps`` seconds: pictures carry no presentation time. A file that is damaged or beyond
-    `LARGEST` pixels is passed over with a warning and keeps its place in time. Each frame has the size of
-    its own picture, upright as Exif says. ``path`` may also name a single picture.
+    Picture ``i`` is at ``i / fps`` seconds: pictures carry no presentation time. A file that is damaged or
+    larger than `camcount.video.encoded.LARGEST` is passed over with a warning and keeps its place in time. Each frame
+    has the size of its own picture, upright as Exif says. ``path`` may also name a single picture.
 
     Raises:
         SourceNotFound: from `open`: there is no such path.
@@ -119,32 +106,38 @@ class PictureFolder:
         file = self._files[index]
         try:
             content = file.read_bytes()
-            header = _checked(content)
-            render = self._render(file.name, content, header)
-        except (OSError, SourceError) as error:
+            header = checked_header(content)
+            render = self._render(file.name, EncodedPicture(content, header), header)
+        except (OSError, InferenceError) as error:
             reason = error.strerror if isinstance(error, OSError) else error
             self.warnings.append(f"{file.name} was passed over: {reason}")
             return None
         time_s = index / self._fps
-        lying = header.orientation >= 5
+        width, height = header.upright
         return Frame(
             index=index,
             time_s=time_s,
-            width=header.height if lying else header.width,
-            height=header.width if lying else header.height,
+            width=width,
+            height=height,
             render=render,
             camera_id=self._camera_id,
             wall_time=self._start_time and self._start_time + timedelta(seconds=time_s),
         )
 
-    def _render(self, name: str, content: bytes, header: PictureHeader) -> Render:
+    def _render(self, name: str, picture: Render, header: PictureHeader) -> Render:
         """How to make the picture. Only JPEG gains from waiting until its size is known."""
-        if header.jpeg:
-            return JpegPicture(content, header, name, self.warnings)
-        image = _decoded(content, cv2.IMREAD_COLOR)
-        if image is None:
-            raise SourceError("it is damaged")
-        return lambda width, height: resized(image, width, height)
+        if not header.jpeg:
+            image = picture(*header.upright)
+            return lambda width, height: resized(image, width, height)
+
+        def rendered(width: int, height: int) -> Image:
+            try:
+                return picture(width, height)
+            except PreprocessingFailed:
+                self.warnings.append(f"{name} is damaged inside: it counts as a black picture")
+                return np.zeros((height, width, 3), np.uint8)
+
+        return rendered
 
 
 def _pictures_in(path: Path) -> list[Path]:
@@ -166,64 +159,3 @@ def _pictures_in(path: Path) -> list[Path]:
 def _natural(file: Path) -> list[tuple[int, str]]:
     """Digits count as numbers: ``a9`` before ``a10``."""
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", file.name.lower())]
-
-
-def _checked(content: bytes) -> PictureHeader:
-    """The header of a picture that may be decoded."""
-    header = picture_header(content)
-    if header is None or header.width < 1 or header.height < 1:
-        raise SourceError("it is no picture")
-    if header.width * header.height > LARGEST:
-        raise SourceError(f"{header.width}x{header.height} is more than {LARGEST // 10**6} megapixels")
-    if not header.whole:
-        raise SourceError("it is cut off")
-    return header
-
-
-def _decoded(content: bytes, mode: int) -> Image | None:
-    try:
-        image = cv2.imdecode(np.frombuffer(content, np.uint8), mode | cv2.IMREAD_IGNORE_ORIENTATION)
-    except cv2.error:
-        return None
-    return None if image is None else np.asarray(image, np.uint8)
-
-
-class JpegPicture:
-    """The `Render` of a JPEG file's content: decoded at 1/2, 1/4 or 1/8 of its size where that is enough.
-
-    Scaling in the discrete cosine transform leaves out most of the work of decoding.
-    """
-
-    __slots__ = ("_content", "_header", "_name", "_warnings")
-
-    def __init__(self, content: bytes, header: PictureHeader, name: str, warnings: list[str]) -> None:
-        self._content = content
-        self._header = header
-        self._name = name
-        self._warnings = warnings
-
-    def __call__(self, width: int, height: int) -> Image:
-        lying = self._header.orientation >= 5
-        mode = self._mode(height, width) if lying else self._mode(width, height)
-        image = _decoded(self._content, mode)
-        if image is None:
-            self._warnings.append(f"{self._name} is damaged inside: it counts as a black picture")
-            return np.zeros((height, width, 3), np.uint8)
-        return resized(_upright(image, self._header.orientation), width, height)
-
-    def _mode(self, width: int, height: int) -> int:
-        for factor, mode in _REDUCED:
-            if self._header.width >= factor * width and self._header.height >= factor * height:
-                return mode
-        return cv2.IMREAD_COLOR
-
-
-def _upright(image: Image, orientation: int) -> Image:
-    """Undoes an Exif orientation: 2, 4 mirror; 3 turns; 5 to 8 also swap rows and columns."""
-    if orientation >= 5:
-        image = image.swapaxes(0, 1)
-    if orientation in (2, 3, 6, 7):
-        image = image[:, ::-1]
-    if orientation in (3, 4, 7, 8):
-        image = image[::-1]
-    return np.ascontiguousarray(image)

@@ -1,0 +1,254 @@
+"""The wiring of ``camcount serve``: settings to one running server with all its doors."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import signal
+import socket
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from camcount.api.application import application
+from camcount.api.v2 import v2_routes
+from camcount.api.v2_statistics import Tally
+from camcount.api.websocket import stream_routes
+from camcount.errors import CamcountError, ServiceError, UsageError
+from camcount.models.loading import LoadingSettings
+from camcount.models.memory import parse_size
+from camcount.models.opening import Trust
+from camcount.monitoring.logs import LogRecorder, configure_logging
+from camcount.monitoring.prometheus import PrometheusRecorder
+from camcount.monitoring.rates import Rates
+from camcount.protocols import Recorder
+from camcount.server_settings import ServerSettings
+from camcount.serving.cache import cache_for
+from camcount.serving.dataplane import DataPlane
+from camcount.settings import LoadingOptions
+from camcount.storage.database import open_database
+from camcount.storage.measurements import Measurements
+from camcount.storage.recorder import TimeSeriesRecorder
+
+_log = logging.getLogger("camcount.server")
+
+
+class _HttpServer(uvicorn.Server):
+    """Leaves signals alone: they stop all doors, not only this one."""
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None]:
+        """Captures none."""
+        yield
+
+
+class Server:
+    """Everything that answers, from one set of settings. What it opens it closes, in the opposite order.
+
+    Raises:
+        CamcountError: the database, the cache's address, a certificate or a model's configuration cannot be used.
+    """
+
+    def __init__(self, settings: ServerSettings) -> None:
+        self.settings = settings
+        self._open = ExitStack()
+        with self._open:
+            database = open_database(settings.database_url)
+            self._open.callback(database.close)
+            cache = cache_for(settings.cache)
+            if cache is not None:
+                self._open.callback(cache.close)
+            self.tally, self.rates = Tally(), Rates()
+            self.metrics = PrometheusRecorder(lambda: self.plane.gauges(), triton_names=settings.triton_metrics)
+            recorders: list[Recorder] = [self.tally, self.rates, self.metrics, LogRecorder()]
+            if settings.traces:
+                from camcount.monitoring.traces import TraceRecorder
+
+                recorders.append(TraceRecorder())
+            recorders.append(TimeSeriesRecorder(database))
+            for recorder in recorders:
+                self._open.callback(recorder.close)
+            self.plane = DataPlane(
+                settings.models,
+                ask_registry=settings.asks_registry,
+                options=settings.serving,
+                loading=loading_settings(settings.model_loading),
+                recorders=recorders,
+                cache=cache,
+                fingerprint=fingerprint(settings),
+                opening={
+                    "trust": Trust(
+                        require_signed_models=settings.require_signed_models, public_key=settings.model_public_key
+                    )
+                },
+            )
+            self._open.callback(self.plane.close, settings.drain)
+            self.series = Measurements(database)
+            self._open = self._open.pop_all()
+
+    def application(self) -> ASGIApp:
+        """All doors over HTTP."""
+        settings = self.settings
+        doors = [*v2_routes(self.plane, self.tally, largest_body=settings.body_limit), *stream_routes(self.plane)]
+        return application(
+            self.plane,
+            doors=doors,
+            rates=self.rates,
+            series=self.series,
+            render=self.metrics.render,
+            body_limit=settings.body_limit,
+            largest_pixels=settings.largest_pixels,
+        )
+
+    def preload(self) -> dict[str, CamcountError]:
+        """Loads what should be in memory before the first request; gives what failed, by name."""
+        loading = self.settings.model_loading
+        names = {
+            "lazy": (),
+            "eager": (*self.settings.models, *loading.preload_models),
+            "hybrid": loading.preload_models,
+        }
+        return self.plane.start(list(dict.fromkeys(names[loading.loading_strategy])))
+
+    async def run(self, started: Callable[[str, str], None] = lambda http, grpc: None) -> None:
+        """Serves until it is told to stop by SIGTERM or SIGINT, then answers what it has taken.
+
+        Args:
+            started: told the addresses, HTTP and gRPC (empty without one), when both listen.
+
+        Raises:
+            ServiceError: a port is taken.
+            UsageError: the certificate cannot be used.
+        """
+        listening = _listen(self.settings.host, self.settings.port)
+        http = _HttpServer(self._http_config())
+        grpc = await self._grpc()
+        stop = asyncio.Event()
+        for wanted in (signal.SIGTERM, signal.SIGINT):
+            with suppress(NotImplementedError, RuntimeError):  # not the main thread: whoever runs it stops it
+                asyncio.get_running_loop().add_signal_handler(wanted, stop.set)
+        loading = asyncio.create_task(asyncio.to_thread(self._preload))
+        serving = asyncio.create_task(http.serve([listening]))
+        try:
+            while not (http.started or serving.done()):
+                await asyncio.sleep(0.01)
+            scheme = "https" if self.settings.tls_cert else "http"
+            started(f"{scheme}://{_named(listening)}", f"{self.settings.host}:{grpc.port}" if grpc else "")
+            await asyncio.wait({serving, asyncio.create_task(stop.wait())}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            http.should_exit = True
+            if grpc is not None:
+                await grpc.stop(self.settings.drain)
+            await serving
+            await loading
+
+    def close(self) -> None:
+        """Lets go of everything, what is still queued is answered first."""
+        self._open.close()
+
+    def _preload(self) -> None:
+        for name, error in self.preload().items():
+            _log.error("%s is not loaded: %s (%s)", name, error, error.code)
+
+    async def _grpc(self) -> Any:
+        if self.settings.grpc_port is None:
+            return None
+        from camcount.api.grpc_server import start_grpc
+
+        tls = None
+        if self.settings.tls_cert and self.settings.tls_key:
+            tls = _content(self.settings.tls_cert), _content(self.settings.tls_key)
+        return await start_grpc(
+            self.plane,
+            self.tally,
+            self.settings.host,
+            self.settings.grpc_port,
+            largest_message=self.settings.body_limit,
+            tls=tls,
+        )
+
+    def _http_config(self) -> uvicorn.Config:
+        settings = self.settings
+        config = uvicorn.Config(
+            self.application(),
+            log_config=None,
+            access_log=False,
+            lifespan="on",
+            server_header=False,
+            timeout_graceful_shutdown=max(1, round(settings.drain)),
+            ssl_certfile=settings.tls_cert,
+            ssl_keyfile=settings.tls_key,
+            ws_max_size=settings.body_limit,
+        )
+        try:
+            config.load()
+        except OSError as error:
+            raise UsageError(f"the certificate {settings.tls_cert} or its key cannot be used: {error}") from None
+        return config
+
+
+def serve(settings: ServerSettings, started: Callable[[str, str], None] = lambda http, grpc: None) -> None:
+    """Runs a server until it is told to stop.
+
+    Raises:
+        CamcountError: as `Server`.
+    """
+    configure_logging(settings.log_format, settings.log_level)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    server = Server(settings)
+    try:
+        with asyncio.Runner(loop_factory=uvicorn.Config("", log_config=None).get_loop_factory()) as runner:
+            runner.run(server.run(started))
+    finally:
+        server.close()
+
+
+def loading_settings(options: LoadingOptions) -> LoadingSettings:
+    """The loader's settings from a ``model_loading`` section.
+
+    Raises:
+        UsageError: a size that is none.
+    """
+    values = options.model_dump()
+    for name in ("memory_limit", "gpu_memory_limit"):
+        values[name] = parse_size(values[name]) if values[name] is not None else None
+    return LoadingSettings(**values)
+
+
+def fingerprint(settings: ServerSettings) -> str:
+    """Changes with whatever changes answers, so that a new configuration takes none of the old one's."""
+    relevant = repr((sorted(settings.models.items()), settings.serving.confidence))
+    files = [Path(served.model) for served in settings.models.values()]
+    stamps = [(str(file), file.stat().st_mtime_ns, file.stat().st_size) for file in files if file.is_file()]
+    return hashlib.sha256(f"{relevant}{stamps}".encode()).hexdigest()[:16]
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+    except OSError as error:
+        listening.close()
+        raise ServiceError(f"cannot listen on {host}:{port} ({error.strerror}): give another --port") from None
+    listening.listen(2048)
+    listening.setblocking(False)
+    return listening
+
+
+def _named(listening: socket.socket) -> str:
+    host, port = listening.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from None

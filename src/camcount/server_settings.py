@@ -1,0 +1,124 @@
+"""What `camcount serve` was asked for: `camcount.yaml`, ``CAMCOUNT_…`` variables and flags, in rising order."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from camcount.errors import UsageError
+from camcount.serving.cache import CacheSettings
+from camcount.serving.options import ServedModel, ServingOptions
+from camcount.settings import LoadingOptions, checked, read_yaml
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+def _models(value: Any) -> Any:
+    """``{street: yolox.onnx}``, ``{street: {model: …}}``, or a list of references that are named after themselves."""
+    if isinstance(value, str):
+        value = [part for part in value.split(",") if part.strip()]
+    if isinstance(value, Sequence):
+        value = {name_of(str(reference)): str(reference) for reference in value}
+    if not isinstance(value, Mapping):
+        return value
+    return {
+        name: {"model": entry} if isinstance(entry, str) else {"model": name} | (entry or {})
+        for name, entry in value.items()
+    }
+
+
+class ServerSettings(BaseSettings):
+    """One server. Every field can stand in `camcount.yaml` and, where it is a plain value, as ``CAMCOUNT_<NAME>``.
+
+    Attributes:
+        models: by the name that clients use; each is a file, a package, a registered model or an address.
+        registry: whether clients may ask for registered models too; unless given, if no models are named here.
+        port, grpc_port: 0 takes a free one; without ``grpc_port`` there is no gRPC.
+        body_limit: bytes of one request.
+        largest_pixels: of one picture, told from its header before it is decoded.
+        database_url: where the time series of the measurements go; SQLite in CAMCOUNT_HOME unless given.
+        triton_metrics: the metrics under Triton's names too.
+        traces: OpenTelemetry spans, sent to OTEL_EXPORTER_OTLP_ENDPOINT.
+        drain: seconds that a stopping server goes on answering what it has taken.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="CAMCOUNT_", enable_decoding=False, extra="forbid", protected_namespaces=()
+    )
+
+    models: Annotated[dict[str, ServedModel], BeforeValidator(_models)] = {}
+    registry: bool | None = None
+    host: str = "127.0.0.1"
+    port: Port = 8000
+    grpc_port: Port | None = None
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    body_limit: Annotated[int, Field(ge=1024)] = 20 * 1024 * 1024
+    largest_pixels: Annotated[int, Field(ge=1)] = 100_000_000
+    database_url: str | None = None
+    triton_metrics: bool = False
+    traces: bool = False
+    drain: Annotated[float, Field(ge=0)] = 10.0
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["console", "json"] = "console"
+    require_signed_models: bool = False
+    model_public_key: Path | None = None
+    serving: ServingOptions = ServingOptions()
+    model_loading: LoadingOptions = LoadingOptions(loading_strategy="eager")
+    cache: CacheSettings = CacheSettings()
+
+    @property
+    def asks_registry(self) -> bool:
+        """Whether names that are not configured are looked up in the registry."""
+        return self.registry if self.registry is not None else not self.models
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The arguments carry file and flags already merged; the environment fills what is left."""
+        return init_settings, env_settings
+
+
+def name_of(reference: str) -> str:
+    """What a model is called that was given no name: ``name`` of ``name:1.0.0``, the stem of a file.
+
+    >>> name_of("models/yolox_nano.onnx"), name_of("yolox-nano@champion"), name_of("http://box:8000/v2/models/street")
+    ('yolox_nano', 'yolox-nano', 'street')
+    """
+    if (
+        "://" in reference
+        or "/" in reference
+        or Path(reference).suffix in (".onnx", ".xml", ".tflite", ".pt", ".pt2")
+    ):
+        stem = Path(reference.rstrip("/")).name
+        return re.sub(r"[^A-Za-z0-9._-]", "-", stem.split(".")[0]) or "model"
+    return re.split("[:@]", reference)[0]
+
+
+def load_server_settings(config: Path | None, flags: dict[str, Any]) -> ServerSettings:
+    """Settings from a file, the environment and flags; a flag that is None was not given.
+
+    Raises:
+        UsageError: on one line, what is wrong and where.
+    """
+    values = read_yaml(config) if config else {}
+    given = {name: value for name, value in flags.items() if value is not None}
+    for name in list(values):  # the file ranks below the environment, which is consulted for what is not passed in
+        if f"CAMCOUNT_{name.upper()}" in os.environ and name not in given:
+            del values[name]
+    settings = checked(ServerSettings, values, given, str(config))
+    if (settings.tls_cert is None) != (settings.tls_key is None):
+        raise UsageError("--tls-cert and --tls-key go together: give both, or neither")
+    return settings

@@ -1,0 +1,57 @@
+"""A data plane of one's own around one model, for a pipeline that runs by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from camcount.detections import Detections
+from camcount.frame import Frame
+from camcount.serving.dataplane import DataPlane
+from camcount.serving.options import ServedModel, ServingOptions
+
+_NAME = "embedded"
+
+
+class EmbeddedDetector:
+    """One model behind a data plane in this process: a `camcount.protocols.Detector` that retries and is measured.
+
+    Args:
+        model: as ``--model`` takes it.
+        labels: keep only these.
+        options: replicas and times.
+        opening: for `camcount.models.opening.find_model`.
+
+    Raises:
+        CamcountError: the model cannot be loaded.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        labels: Sequence[str] | None = None,
+        options: ServingOptions | None = None,
+        opening: Mapping[str, Any] | None = None,
+    ) -> None:
+        given = {**(opening or {}), "labels": labels}
+        self._plane = DataPlane({_NAME: ServedModel(model=model)}, options=options, opening=given)
+        try:
+            self._detector = self._plane.detector(_NAME)
+        except BaseException:
+            self._plane.close(0)
+            raise
+        self.labels = self._detector.labels
+        self.concurrency = self._detector.concurrency
+
+    def detect(self, frames: Sequence[Frame]) -> list[Detections]:
+        """One `Detections` per frame.
+
+        Raises:
+            CamcountError: no replica could answer.
+        """
+        return self._detector.detect(frames)
+
+    def close(self) -> None:
+        """Lets go of the model."""
+        self._plane.close(0)

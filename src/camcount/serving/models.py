@@ -1,0 +1,177 @@
+"""The models behind a data plane: how each is loaded with its replicas, and what is told of it."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from camcount.errors import CamcountError
+from camcount.models.loading import ModelStatus
+from camcount.models.loading_state import State
+from camcount.models.memory import Footprint
+from camcount.models.opening import FoundModel, find_model
+from camcount.models.references import parse_reference
+from camcount.protocols import Detector
+from camcount.serving.calls import Call
+from camcount.serving.fallback import FallbackChain, Next
+from camcount.serving.options import Endpoint, ServingOptions
+from camcount.serving.replicas import Makers, Replicas
+from camcount.serving.requests import ModelInfo
+from camcount.serving.targets import Target, Targets
+from camcount.serving.worker import Worker
+from camcount.stats import ModelGauges
+
+IN_ORDER = ("motion",)
+"""Models with a memory of earlier pictures: one replica sees all of them, in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class FoundReplicas:
+    """A model for the loader, which comes with all its replicas."""
+
+    target: Target
+    found: FoundModel
+    options: ServingOptions
+    opening: Mapping[str, Any]
+    keep: Callable[[str, Replicas], None]
+
+    @property
+    def footprint(self) -> Footprint:
+        """Of the most replicas that there may be."""
+        most = self.options.max_replicas or self.options.replicas
+        one = self.found.footprint
+        return Footprint(one.bytes * most, one.gpu_bytes * most)
+
+    def open(self, device: str) -> Detector:
+        """Loads it, once for each replica."""
+        remote = [(endpoint, partial(self._at, endpoint)) for endpoint in self.target.served.endpoints]
+        replicas = Replicas(
+            self.target.key,
+            Makers(local=lambda: Worker(self.found.open(device)), remote=remote),
+            self.options,
+            batch=self._batch(device),
+            weight=self.target.served.weight,
+        )
+        self.keep(self.target.key, replicas)
+        return replicas
+
+    def warm_up(self, detector: Detector) -> None:
+        """Has each replica look at pictures of all the model's shapes."""
+        assert isinstance(detector, Replicas)
+        detector.warm_up(lambda worker: self.found.warm_up(worker.detector))
+
+    def _at(self, endpoint: Endpoint) -> Worker:
+        return Worker(find_model(endpoint.url, **self.opening).open("cpu"))
+
+    def _batch(self, device: str) -> int:
+        """On a processor a batch only makes the first picture wait for the last."""
+        on_gpu = self.found.footprint.gpu_bytes > 0 or not device.startswith("cpu")
+        together = self.options.batching == "on" or (self.options.batching == "auto" and on_gpu)
+        return self.options.max_batch_size if together else 1
+
+
+class Models:
+    """Targets as the loader wants them, and as they are told of.
+
+    Args:
+        targets: where the loader's keys come from.
+        opening: for `find_model`, such as ``trust``.
+    """
+
+    def __init__(self, targets: Targets, options: ServingOptions, opening: Mapping[str, Any]) -> None:
+        self._targets = targets
+        self._options = options
+        self._opening = dict(opening)
+        self._replicas: dict[str, Replicas] = {}
+        self._changed: dict[str, float] = {}
+
+    def find(self, key: str) -> FoundReplicas:
+        """The model of a target's key, for the loader.
+
+        Raises:
+            CamcountError: it is not there any more.
+        """
+        target = self._targets.find(key)
+        served = target.served
+        wishes = {"labels": served.labels, "confidence": served.confidence}
+        opening = self._opening | {name: value for name, value in wishes.items() if value is not None}
+        options = self._options
+        if served.replicas is not None:
+            most = max(served.replicas, options.max_replicas) if options.max_replicas else None
+            options = replace(options, replicas=served.replicas, max_replicas=most)
+        if target.source in IN_ORDER:
+            options = replace(options, replicas=1, max_replicas=None)
+        return FoundReplicas(target, find_model(target.source, **opening), options, opening, self._keep)
+
+    def changed(self, key: str, state: State) -> None:
+        """Notes when a model changed; called by the loader."""
+        self._changed[key] = time.time()
+        if state is State.REGISTERED:
+            self._replicas.pop(key, None)
+
+    def fallback(self, call: Call, error: CamcountError) -> Next:
+        """What to ask instead, after this error."""
+        asked = re.split("[:@]", call.asked)[0]
+        served = self._targets.configured.get(asked)
+        if served is None or not served.fallbacks:
+            return Next(None, "nothing stands in")
+        chain = FallbackChain(asked, served.fallbacks)
+        failed = call.tried[-1] if call.tried else asked
+        return chain.next(failed, error.code, call.deadline - time.monotonic())
+
+    def all(self, status: Mapping[str, ModelStatus]) -> list[ModelInfo]:
+        """All models that can be asked for."""
+        return [self.info(target, status) for target in self._targets.all()]
+
+    def info(self, target: Target, status: Mapping[str, ModelStatus]) -> ModelInfo:
+        """One model as it stands."""
+        at = status.get(target.key)
+        replicas = self._replicas.get(target.key)
+        engine = replicas.engine if replicas else None
+        return ModelInfo(
+            name=target.name,
+            version=target.version,
+            reference=target.key,
+            state=str(at.state) if at else str(State.REGISTERED),
+            reason=at.reason if at else "",
+            aliases=target.aliases,
+            platform=parse_reference(target.source).kind if replicas is None else _platform(engine),
+            labels=replicas.labels if replicas else (),
+            inputs=tuple(engine.inputs.values()) if engine else (),
+            outputs=tuple(engine.outputs.values()) if engine else (),
+            changed=self._changed.get(target.key, 0.0),
+        )
+
+    def gauges(self, status: Mapping[str, ModelStatus]) -> list[ModelGauges]:
+        """The loaded models as they stand."""
+        gauges = []
+        for key, replicas in list(self._replicas.items()):
+            name, _, version = key.partition(":")
+            cancelled, expired, refused = replicas.unrun()
+            taken = status[key].footprint if key in status else Footprint()
+            gauges.append(
+                ModelGauges(
+                    model=name,
+                    version=version,
+                    queued=replicas.queued,
+                    in_flight=replicas.in_flight,
+                    replicas=replicas.states(),
+                    cancelled_unrun=cancelled,
+                    expired_unrun=expired,
+                    refused=refused,
+                    memory_bytes=taken.bytes,
+                    gpu_bytes=taken.gpu_bytes,
+                )
+            )
+        return gauges
+
+    def _keep(self, key: str, replicas: Replicas) -> None:
+        self._replicas[key] = replicas
+
+
+def _platform(engine: Any) -> str:
+    return type(engine).__name__.removesuffix("Engine").lower() if engine is not None else "detector"

@@ -1,0 +1,1 @@
+"""What outlives the process: the SQL database and what is kept in it."""

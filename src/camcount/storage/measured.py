@@ -1,0 +1,125 @@
+"""What one row of measurements says, and the table of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, Column, Float, MetaData, RowMapping, Table, Text
+
+from camcount.stats import RequestStats
+from camcount.storage.database import UtcDateTime
+from camcount.tallies import Sketch
+
+SUMS = (
+    "requests",
+    "frames",
+    "cached",
+    "fallbacks",
+    "batches",
+    "preprocess_s",
+    "inference_s",
+    "postprocess_s",
+    "cpu_s",
+    "core_s",
+    "memory_byte_s",
+    "observed_s",
+)
+"""Columns that add up."""
+
+_WHOLE = frozenset({"requests", "frames", "cached", "fallbacks"})
+
+TABLE = Table(
+    "measurements",
+    MetaData(),
+    Column("process", Text, primary_key=True),
+    Column("number", BigInteger, primary_key=True),
+    Column("start", UtcDateTime),
+    Column("step_s", Float),
+    Column("model", Text),
+    Column("version", Text),
+    *(Column(name, BigInteger if name in _WHOLE else Float) for name in SUMS),
+    Column("latency_s", Float),
+    Column("queue_s", Float),
+    Column("outcomes", JSON),
+    Column("latencies", JSON),
+    Column("queues", JSON),
+)
+"""One row per process, model, version and bucket of time; a row without a model is about the process itself."""
+
+CONTENT = (*SUMS, "latency_s", "queue_s", "outcomes", "latencies", "queues")
+"""The columns that `Measured` reads and writes."""
+
+
+@dataclass(slots=True)
+class Measured:
+    """Everything that was measured in one bucket of time; two of them add up to a longer one.
+
+    Attributes:
+        frames: pictures that the model ran for; ``batches``: how many runs that took.
+        preprocess_s, inference_s, postprocess_s: seconds in all, of answered requests that the model ran for, of
+            which ``queue`` has the waiting times.
+        latency: from submission to answer, of all answered requests.
+        outcomes: how many requests ended how.
+        cpu_s, core_s: processor seconds used, and those that there were.
+        memory_byte_s: bytes of resident memory times seconds; ``observed_s``: the seconds.
+    """
+
+    requests: int = 0
+    frames: int = 0
+    cached: int = 0
+    fallbacks: int = 0
+    batches: float = 0.0
+    preprocess_s: float = 0.0
+    inference_s: float = 0.0
+    postprocess_s: float = 0.0
+    cpu_s: float = 0.0
+    core_s: float = 0.0
+    memory_byte_s: float = 0.0
+    observed_s: float = 0.0
+    outcomes: Counter[str] = field(default_factory=Counter)
+    latency: Sketch = field(default_factory=Sketch)
+    queue: Sketch = field(default_factory=Sketch)
+
+    def add(self, stats: RequestStats) -> None:
+        """Counts one request."""
+        ran, answered = stats.computed and not stats.cached, stats.outcome == "ok"
+        self.requests += 1
+        self.outcomes[stats.outcome] += 1
+        self.fallbacks += stats.fallback != ""
+        if ran:
+            self.frames += 1
+            self.batches += 1 / max(stats.batch, 1)
+        if answered:
+            self.latency.add(stats.total_s)
+            self.cached += stats.cached
+        if ran and answered:
+            self.queue.add(stats.queue_s)
+            self.preprocess_s += stats.stages.preprocess_s
+            self.inference_s += stats.stages.inference_s
+            self.postprocess_s += stats.stages.postprocess_s
+
+    def merge(self, row: RowMapping) -> None:
+        """Adds what a row of the table says."""
+        for name in SUMS:
+            setattr(self, name, getattr(self, name) + row[name])
+        self.outcomes.update(row["outcomes"])
+        self.latency.merge(_sketch(row["latencies"], row["latency_s"]))
+        self.queue.merge(_sketch(row["queues"], row["queue_s"]))
+
+    def row(self) -> dict[str, Any]:
+        """The columns `CONTENT`."""
+        return {
+            **{name: getattr(self, name) for name in SUMS},
+            "outcomes": dict(self.outcomes),
+            "latency_s": self.latency.sum,
+            "queue_s": self.queue.sum,
+            "latencies": {str(bucket): count for bucket, count in self.latency.buckets.items()},
+            "queues": {str(bucket): count for bucket, count in self.queue.buckets.items()},
+        }
+
+
+def _sketch(buckets: Mapping[str, int], total: float) -> Sketch:
+    return Sketch({int(bucket): count for bucket, count in buckets.items()}, total)

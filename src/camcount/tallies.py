@@ -1,0 +1,117 @@
+"""What many requests come to: sketches of durations that can be added up, and names under which to count."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from typing import Generic, TypeVar
+
+from camcount.stats import RequestStats
+
+_GROWTH = 1.04
+_LOG_GROWTH = math.log(_GROWTH)
+_LEAST, _MOST = 1e-7, 1e7
+
+_UNASKABLE = frozenset({"MODEL_001", "MODEL_004"})
+UNKNOWN = ("(unknown)", "")
+"""Model and version of requests for what there is not: the names come from clients, who know no end of them."""
+OTHERS = ("(others)", "")
+"""Model and version of what is counted together once there are too many."""
+
+T = TypeVar("T")
+
+
+class Sketch:
+    """How durations are spread: buckets that grow by 4 %, so that a quantile is right within 2 % of itself.
+
+    Two sketches add up to the sketch of all their values, which averages of percentiles do not. At most some 800
+    buckets, however many values. Not safe from several threads.
+
+    Masson, Rim, Lee: DDSketch, a fast and fully-mergeable quantile sketch with relative-error guarantees, VLDB 2019.
+
+    >>> sketch = Sketch()
+    >>> for value in (0.010, 0.020, 0.030, 0.040):
+    ...     sketch.add(value)
+    >>> round(sketch.quantile(0.5), 3), round(sketch.mean, 3)
+    (0.02, 0.025)
+    """
+
+    __slots__ = ("buckets", "count", "sum")
+
+    def __init__(self, buckets: Mapping[int, int] | None = None, total: float = 0.0) -> None:
+        self.buckets: dict[int, int] = dict(buckets or {})
+        self.count = sum(self.buckets.values())
+        self.sum = total
+
+    def add(self, seconds: float) -> None:
+        """Counts one duration; what is no number above 0 counts as 0."""
+        seconds = min(seconds, _MOST) if seconds > _LEAST else 0.0
+        bucket = math.ceil(math.log(seconds or _LEAST) / _LOG_GROWTH)
+        self.buckets[bucket] = self.buckets.get(bucket, 0) + 1
+        self.count += 1
+        self.sum += seconds
+
+    def merge(self, other: Sketch) -> None:
+        """Adds all values of another one."""
+        for bucket, count in other.buckets.items():
+            self.buckets[bucket] = self.buckets.get(bucket, 0) + count
+        self.count += other.count
+        self.sum += other.sum
+
+    @property
+    def mean(self) -> float | None:
+        """Exact; ``None`` where nothing was counted."""
+        return self.sum / self.count if self.count else None
+
+    def quantile(self, share: float) -> float | None:
+        """The duration in seconds that ``share`` (0 to 1) of all values do not exceed; ``None`` of nothing."""
+        rank, seen = share * (self.count - 1), 0
+        for bucket in sorted(self.buckets):
+            seen += self.buckets[bucket]
+            if seen > rank:
+                middle = 2 * _GROWTH**bucket / (_GROWTH + 1)
+                return middle if middle > 2 * _LEAST else 0.0
+        return None
+
+
+class PerModel(Generic[T]):
+    """One tally per model and version, at most ``limit``; what comes beyond is counted together as `OTHERS`.
+
+    Safe from many threads; the tallies themselves are the caller's to lock.
+    """
+
+    def __init__(self, make: Callable[[], T], limit: int = 1000) -> None:
+        self._make, self._limit = make, limit
+        self._tallies: dict[tuple[str, str], T] = {}
+        self._lock = threading.Lock()
+
+    def of(self, stats: RequestStats) -> T:
+        """The tally that a request belongs to."""
+        key = (stats.model, stats.version)
+        if stats.outcome in _UNASKABLE:
+            key = UNKNOWN
+        tally = self._tallies.get(key)
+        return self._new(key) if tally is None else tally
+
+    def _new(self, key: tuple[str, str]) -> T:
+        if not "".join(key).isprintable():  # neither Prometheus nor PostgreSQL takes every character
+            key = UNKNOWN
+        with self._lock:
+            if key not in (UNKNOWN, OTHERS) and key not in self._tallies and len(self._tallies) >= self._limit:
+                key = OTHERS
+            if key not in self._tallies:
+                self._tallies[key] = self._make()
+            return self._tallies[key]
+
+    def __iter__(self) -> Iterator[tuple[str, str, T]]:
+        """Model, version and tally of each, in order of the names."""
+        with self._lock:
+            known = sorted(self._tallies.items(), key=lambda item: item[0])
+        return ((model, version, tally) for (model, version), tally in known)
+
+    def take(self) -> list[tuple[str, str, T]]:
+        """All of them, and begins anew."""
+        with self._lock:
+            known, self._tallies = self._tallies, {}
+        return [(model, version, tally) for (model, version), tally in known.items()]
