@@ -250,7 +250,7 @@ def remote_goes(picture: bytes, plain: Path, folder: Path, seconds: float) -> li
     port, model = free_port(), {"model": str(plain.absolute()), "replicas": 1}
     there = camcount("remote", {"models": {"detector": model}})
     address = f"http://127.0.0.1:{port}/v2/models/detector.tensors"
-    asked = {"model": address, "replicas": 2, "fallbacks": [{"model": "local"}]}
+    asked = {"model": address, "replicas": 2, "fallbacks": [{"target": "local"}]}
     settings = {"models": {"detector": asked, "local": model}, "serving": {"breaker_recovery": 2.0}}
     name = "a remote model is cut off"
     with (
