@@ -4,10 +4,10 @@ DATA ?= ../shared/data
 BIN := .venv/bin
 PIP := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: setup demo test lint types bands unit bench bench-accuracy bench-bounds bench-models bench-doctor bench-serving \
-	bench-serving-chaos clean
+.PHONY: setup demo proto test lint types bands unit bench bench-accuracy bench-bounds bench-models bench-doctor \
+	bench-serving bench-serving-chaos clean
 
-setup: .venv/ready-dev .venv-mlserver/ready .venv-mlflow/ready
+setup: .venv/ready-dev .venv-mlserver/ready .venv-mlflow/ready .venv-triton/ready
 
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -31,6 +31,12 @@ setup: .venv/ready-dev .venv-mlserver/ready .venv-mlflow/ready
 	.venv-mlflow/bin/python $(PIP) --constraint $< mlflow "moto[server,s3]" boto3
 	touch $@
 
+# Triton's HTTP client wants an older greenlet than ours; protoc is here too
+.venv-triton/ready: tests/triton-constraints.txt
+	$(PYTHON) -m venv .venv-triton
+	.venv-triton/bin/python $(PIP) --constraint $< "tritonclient[http]" grpcio-tools
+	touch $@
+
 # servers that bench-serving runs beside ours; a plain FastAPI server is in LitServe's environment
 .venv-litserve/ready: bench/serving-constraints.txt
 	$(PYTHON) -m venv .venv-litserve
@@ -51,6 +57,11 @@ setup: .venv/ready-dev .venv-mlserver/ready .venv-mlflow/ready
 demo: .venv/ready
 	mkdir -p out
 	$(BIN)/camcount demo --annotate out/demo.mp4
+
+# the messages of the gRPC service, after a change of inference.proto
+proto: .venv-triton/ready
+	.venv-triton/bin/python -m grpc_tools.protoc -Isrc/camcount/api --descriptor_set_out=src/camcount/api/inference.binpb \
+		inference.proto
 
 test: lint types bands unit
 

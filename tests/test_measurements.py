@@ -176,7 +176,7 @@ def test_an_unknown_name_lists_the_known_ones(database: Database) -> None:
     [
         (NOON.replace(tzinfo=None), NOON, None, "no zone"),
         (NOON, NOON, None, "ends before it begins"),
-        (NOON, NOON + timedelta(days=30), 1.0, "more than 10000 points"),
+        (NOON, NOON + timedelta(days=30), 1.0, "more than 5000 points"),
         (NOON, NOON + SECOND, -1.0, "longer"),
         (NOON, NOON + SECOND, float("nan"), "longer"),
     ],

@@ -11,10 +11,11 @@ from collections.abc import Mapping
 from itertools import count
 from typing import Any
 
+from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from camcount.api.errors import ClientGone, Failure, Refused, failure
+from camcount.api.errors import ClientGone, Failure, InvalidFields, Refused, failure
 
 _access = logging.getLogger("camcount.access")
 _log = logging.getLogger("camcount.api")
@@ -160,6 +161,9 @@ def _request_id(headers: Mapping[bytes, bytes]) -> str:
 
 def _from_http(error: Exception) -> Exception:
     """The router's own refusals in our form."""
+    if isinstance(error, RequestValidationError):
+        details = [{"field": str(problem["loc"][-1]), "problem": str(problem["msg"])} for problem in error.errors()]
+        return InvalidFields(f"{details[0]['field']}: {details[0]['problem']}", details)
     if not isinstance(error, HTTPException):
         return error
     message = {404: "there is no such address: GET /docs lists all", 405: "there is no such method at this address"}
