@@ -4,7 +4,8 @@ DATA ?= ../shared/data
 BIN := .venv/bin
 PIP := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: setup demo proto test lint types bands unit bench bench-accuracy bench-bounds bench-models bench-doctor clean
+.PHONY: setup demo proto test lint types bands unit bench bench-accuracy bench-bounds bench-models bench-doctor \
+	bench-serving bench-serving-chaos clean
 
 setup: .venv/ready-dev .venv-mlserver/ready .venv-mlflow/ready .venv-triton/ready
 
@@ -34,6 +35,17 @@ setup: .venv/ready-dev .venv-mlserver/ready .venv-mlflow/ready .venv-triton/read
 .venv-triton/ready: tests/triton-constraints.txt
 	$(PYTHON) -m venv .venv-triton
 	.venv-triton/bin/python $(PIP) --constraint $< "tritonclient[http]" grpcio-tools
+	touch $@
+
+# servers that bench-serving runs beside ours; a plain FastAPI server is in LitServe's environment
+.venv-litserve/ready: bench/serving-constraints.txt
+	$(PYTHON) -m venv .venv-litserve
+	.venv-litserve/bin/python $(PIP) --constraint $< litserve fastapi "uvicorn[standard]" onnxruntime \
+		opencv-python-headless
+	touch $@
+
+.venv-mlserver/ready-bench: .venv-mlserver/ready bench/serving-constraints.txt
+	.venv-mlserver/bin/python $(PIP) --constraint bench/serving-constraints.txt --no-deps opencv-python-headless
 	touch $@
 
 # what benchmarks compare with; supervision names a second OpenCV build, hence --no-deps
@@ -87,6 +99,15 @@ bench-models: .venv/ready-dev
 # expected loss of a line against the measured one
 bench-doctor: .venv/ready-dev
 	$(BIN)/python bench/doctor.py
+
+# camcount beside LitServe, MLServer and a plain FastAPI server, and beside the machine with no server; wants wrk
+bench-serving: .venv/ready-dev .venv-litserve/ready .venv-mlserver/ready-bench
+	$(BIN)/python -m bench.serving
+	$(BIN)/python -m bench.serving_pipeline
+
+# replicas that fail, hang and are killed, a cache and a remote server that go away, clients that leave, bad pictures
+bench-serving-chaos: .venv/ready-dev
+	$(BIN)/python -m bench.serving_chaos
 
 clean:
 	rm -rf .venv .venv-* out

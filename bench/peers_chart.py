@@ -16,14 +16,15 @@ _OURS = (40, 39, 214)
 def draw(path: Path, labels: list[str], curves: dict[str, tuple[list[float], list[float]]]) -> None:
     """Writes a PNG of two panels, WMAPE and F1 over the frame rate; the last curve is ours."""
     panels = [
-        _panel("count error (WMAPE, %): lower is better", labels, {n: c[0] for n, c in curves.items()}, 0.0),
-        _panel("event F1 (%): higher is better", labels, {n: c[1] for n, c in curves.items()}, 40.0),
+        panel("count error (WMAPE, %): lower is better", labels, {n: c[0] for n, c in curves.items()}, 0.0),
+        panel("event F1 (%): higher is better", labels, {n: c[1] for n, c in curves.items()}, 40.0),
     ]
     path.parent.mkdir(parents=True, exist_ok=True)
     cv2.imwrite(str(path), np.hstack(panels))
 
 
-def _panel(title: str, labels: list[str], curves: dict[str, list[float]], low: float) -> NDArray[np.uint8]:
+def panel(title: str, labels: list[str], curves: dict[str, list[float]], low: float) -> NDArray[np.uint8]:
+    """One curve for each name over the labels; the last is ours. The lowest value shown is ``low``."""
     image = np.full((_HEIGHT, _WIDTH, 3), 255, np.uint8)
     high = max(v for values in curves.values() for v in values) * 1.05
     floor = _HEIGHT - _BOTTOM

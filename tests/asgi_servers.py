@@ -17,7 +17,7 @@ def served(app: Any, **options: Any) -> Iterator[int]:
     """Serves in a thread of its own; gives the port."""
     listening = socket.create_server(("127.0.0.1", 0), backlog=512)
     port = int(listening.getsockname()[1])
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, **options))
+    server = uvicorn.Server(uvicorn.Config(app, **{"log_config": None, "access_log": False, "ws": "none", **options}))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
     thread.start()
     deadline = time.monotonic() + 10

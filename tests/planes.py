@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -31,20 +31,23 @@ FOUND = Detections(
 )
 
 
-@dataclass(eq=False)
 class StandIn:
     """Decodes each picture as a replica would and finds `FOUND` in it; ``slots`` requests at a time."""
 
-    delay_s: float = 0.0
-    slots: int = 100
-    asked: list[DetectionRequest] = field(default_factory=list)
-    computed: int = 0
-    most_at_once: int = 0
-    failure: Exception | None = None
-    state: str = "ready"
+    asked: list[DetectionRequest]
+    delay_s: float
+    failure: Exception | None
+    state: str
 
-    def __post_init__(self) -> None:
-        self._at_once = 0
+    def __init__(self, slots: int = 100) -> None:
+        self.slots = slots
+        self.reset()
+
+    def reset(self) -> None:
+        """As it was at first."""
+        self.asked = []
+        self.computed = self.most_at_once = self._at_once = 0
+        self.delay_s, self.failure, self.state = 0.0, None, "ready"
         self._turns = asyncio.Semaphore(self.slots)
 
     async def infer(self, request: DetectionRequest) -> Answer:
@@ -104,4 +107,4 @@ class StandIn:
 
     def ready(self) -> bool:
         """Whether it is."""
-        return self.state == "ready"
+        return self.state in ("ready", "registered")

@@ -15,16 +15,12 @@ import orjson
 from camcount.api.answers import timestamp
 from camcount.api.errors import Refused, failure
 from camcount.api.webhooks import Webhook, tell
-from camcount.errors import ServiceError
+from camcount.errors import Overloaded
 
 Work = Callable[[], Awaitable[bytes]]
 """Does a job and gives its result as JSON."""
 
-
-class JobsFull(ServiceError):
-    """No room for one more job at the moment."""
-
-    retry_after_s = 10.0
+_WAIT_S = 10.0
 
 
 @dataclass(slots=True, eq=False)
@@ -80,7 +76,7 @@ class Jobs:
         """Takes on a job.
 
         Raises:
-            JobsFull: too many are unfinished.
+            Overloaded: too many are unfinished.
         """
         self._make_room(size)
         job = Job(secrets.token_urlsafe(16), request_id, time.time(), size, webhook)
@@ -136,12 +132,12 @@ class Jobs:
         self._forget_old()
         waiting = sum(job.size for job in self._jobs.values())
         if waiting and waiting + size > self._waiting_bytes:
-            raise JobsFull(f"unfinished jobs hold {waiting / 2**20:.0f} MiB of pictures: wait for some to end")
+            raise Overloaded(f"unfinished jobs hold {waiting >> 20} MiB of pictures: wait for some to end", _WAIT_S)
         if len(self._jobs) < self._most:
             return
         ended = next((job for job in self._jobs.values() if job.status in ("done", "failed")), None)
         if ended is None:
-            raise JobsFull(f"{self._most} jobs are unfinished: wait for some to end")
+            raise Overloaded(f"{self._most} jobs are unfinished: wait for some to end", _WAIT_S)
         del self._jobs[ended.id]
 
     def _forget_old(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Annotated, Any, Protocol
 
@@ -12,10 +12,10 @@ from fastapi import APIRouter, Path, Query
 from starlette.responses import Response
 
 from camcount.api.answers import STATUSES, model_answer, timestamp
-from camcount.api.measured import Rates, TimeSeries, time_range
+from camcount.api.measured import SERIES, Rates, TimeSeries, points_of, time_range, wanted
 from camcount.api.openapi import MODEL_CODES, error_responses
 from camcount.api.schemas import MetricsAnswer, ModelAnswer, ModelsAnswer, StatusAnswer
-from camcount.errors import InvalidInput, ServiceError
+from camcount.errors import ServiceError
 from camcount.models.references import registry_reference
 from camcount.serving.requests import ModelInfo
 from camcount.stats import ModelGauges
@@ -24,6 +24,7 @@ ModelId = Annotated[
     str, Path(alias="modelId", description="name, name:version or name@alias", examples=["yolox-nano:1.0.0"])
 ]
 _METRICS = "latency,throughput"
+_METRICS_TEXT = f"names with commas between: {'; '.join(f'`{name}` {text}' for name, (_, text) in SERIES.items())}"
 
 
 class Models(Protocol):
@@ -102,24 +103,23 @@ class ModelCalls:
         time_range_text: Annotated[
             str, Query(alias="timeRange", description="up to now: 30s, 15m, 1h, 7d or 4w", max_length=40)
         ] = "1h",
-        names: Annotated[
-            str, Query(alias="metrics", description="names with commas between", max_length=500)
-        ] = _METRICS,
+        names: Annotated[str, Query(alias="metrics", description=_METRICS_TEXT, max_length=500)] = _METRICS,
     ) -> Response:
-        """A time series from the database."""
-        span, wanted = time_range(time_range_text), _names(names)
+        """A time series from the database, of one version where the address names one, of all together otherwise."""
+        span, metrics = time_range(time_range_text), wanted(names)
         info = await self._info(model_id)
         if self._series is None:
             raise ServiceError("nothing is kept over time: start the server with a database")
         until = datetime.now(UTC)
         since = until - span
-        points = await asyncio.to_thread(self._series.series, info.name, since, until, wanted)
+        model = info.reference if set(model_id) & set(":@") else info.name
+        points = await asyncio.to_thread(points_of, self._series, model, since, until, metrics)
         body = {
             "modelId": info.name,
             "timeRange": time_range_text,
             "since": timestamp(since.timestamp()),
             "until": timestamp(until.timestamp()),
-            "metrics": wanted,
+            "metrics": metrics,
             "points": points,
         }
         return _json(body)
@@ -160,16 +160,9 @@ class ModelCalls:
         return {"avgLatency": latency, "throughput": throughput, "accuracy": accuracy, "resourceUsage": usage}
 
 
-def _names(text: str) -> Sequence[str]:
-    names = list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
-    if not names or not all(name.isascii() and name.isprintable() for name in names):
-        raise InvalidInput(f"metrics names no measurements: write metrics={_METRICS}")
-    return names
-
-
 def _checked(model_id: str) -> str:
     return registry_reference(model_id).text
 
 
 def _json(body: Any) -> Response:
-    return Response(orjson.dumps(body), media_type="application/json")
+    return Response(orjson.dumps(body, option=orjson.OPT_UTC_Z), media_type="application/json")

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Column, Float, MetaData, RowMapping, Table, Text
+from sqlalchemy import JSON, BigInteger, Column, Float, LargeBinary, MetaData, Table, Text
 
 from camcount.stats import RequestStats
 from camcount.storage.database import UtcDateTime
-from camcount.tallies import Sketch
+from camcount.tallies import Sketch, plausible
 
 SUMS = (
     "requests",
@@ -44,10 +44,14 @@ TABLE = Table(
     Column("latency_s", Float),
     Column("queue_s", Float),
     Column("outcomes", JSON),
-    Column("latencies", JSON),
-    Column("queues", JSON),
+    Column("latencies", LargeBinary),
+    Column("queues", LargeBinary),
 )
-"""One row per process, model, version and bucket of time; a row without a model is about the process itself."""
+"""One row per process, model, version and bucket of time; a row without a model is about the process itself.
+
+``latencies`` and ``queues`` are packed sketches, see `camcount.tallies.Sketch`, whose sums are ``latency_s``
+and ``queue_s``.
+"""
 
 CONTENT = (*SUMS, "latency_s", "queue_s", "outcomes", "latencies", "queues")
 """The columns that `Measured` reads and writes."""
@@ -97,17 +101,20 @@ class Measured:
             self.cached += stats.cached
         if ran and answered:
             self.queue.add(stats.queue_s)
-            self.preprocess_s += stats.stages.preprocess_s
-            self.inference_s += stats.stages.inference_s
-            self.postprocess_s += stats.stages.postprocess_s
+            self.preprocess_s += plausible(stats.stages.preprocess_s)
+            self.inference_s += plausible(stats.stages.inference_s)
+            self.postprocess_s += plausible(stats.stages.postprocess_s)
 
-    def merge(self, row: RowMapping) -> None:
-        """Adds what a row of the table says."""
+    def merge(self, rows: Sequence[Sequence[Any]]) -> None:
+        """Adds what rows of the table say, each the columns `CONTENT`."""
+        columns = dict(zip(CONTENT, zip(*rows, strict=True), strict=True))
         for name in SUMS:
-            setattr(self, name, getattr(self, name) + row[name])
-        self.outcomes.update(row["outcomes"])
-        self.latency.merge(_sketch(row["latencies"], row["latency_s"]))
-        self.queue.merge(_sketch(row["queues"], row["queue_s"]))
+            setattr(self, name, getattr(self, name) + sum(columns[name]))
+        for outcomes in columns["outcomes"]:
+            for outcome, count in outcomes.items():
+                self.outcomes[outcome] += count
+        self.latency.merge_packed(b"".join(columns["latencies"]), sum(columns["latency_s"]))
+        self.queue.merge_packed(b"".join(columns["queues"]), sum(columns["queue_s"]))
 
     def row(self) -> dict[str, Any]:
         """The columns `CONTENT`."""
@@ -116,10 +123,6 @@ class Measured:
             "outcomes": dict(self.outcomes),
             "latency_s": self.latency.sum,
             "queue_s": self.queue.sum,
-            "latencies": {str(bucket): count for bucket, count in self.latency.buckets.items()},
-            "queues": {str(bucket): count for bucket, count in self.queue.buckets.items()},
+            "latencies": self.latency.packed(),
+            "queues": self.queue.packed(),
         }
-
-
-def _sketch(buckets: Mapping[str, int], total: float) -> Sketch:
-    return Sketch({int(bucket): count for bucket, count in buckets.items()}, total)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import groupby
 from typing import Any
 
 from sqlalchemy import and_, or_, select
@@ -17,7 +18,7 @@ from camcount.storage.retention import Retention, aligned
 _STEPS = (10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 4 * 3600.0, 86400.0, 7 * 86400.0)
 _POINTS = 500
 """At most so many points where no step is asked for."""
-_MOST_POINTS = 10_000
+_MOST_POINTS = 5_000
 
 Value = float | int | dict[str, int] | None
 
@@ -135,8 +136,10 @@ class Measurements:
         )
         merged: dict[datetime, Measured] = {}
         with self._database.reading() as connection:
-            for row in connection.execution_options(yield_per=1000).execute(query).mappings():
-                merged.setdefault(aligned(row["start"], step_s), Measured()).merge(row)
+            found = connection.execution_options(yield_per=1000).execute(query.order_by(TABLE.c.start))
+            for point, rows in groupby(found, lambda row: row[0].timestamp() // step_s * step_s):
+                measured = merged[datetime.fromtimestamp(point, UTC)] = Measured()
+                measured.merge([row[1:] for row in rows])
         return merged
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import uuid
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,7 +13,7 @@ from sqlalchemy import and_, delete, func, insert, select
 
 from camcount.errors import UsageError
 from camcount.storage.database import Database
-from camcount.storage.measured import TABLE, Measured
+from camcount.storage.measured import CONTENT, TABLE, Measured
 
 MINUTE, HOUR = 60.0, 3600.0
 _AT_ONCE = 60
@@ -77,16 +79,19 @@ def _coarsen(database: Database, step_s: float, before: datetime) -> int:
             return 0
         until = min(before, aligned(oldest, step_s) + timedelta(seconds=_AT_ONCE * step_s))
         some = and_(finer, TABLE.c.start < until)
-        merged: dict[tuple[Any, ...], Measured] = {}
-        for row in connection.execute(select(TABLE).where(some)).mappings():
-            key = (row["model"], row["version"], aligned(row["start"], step_s))
-            merged.setdefault(key, Measured()).merge(row)
+        query = select(TABLE.c.model, TABLE.c.version, TABLE.c.start, *(TABLE.c[name] for name in CONTENT)).where(
+            some
+        )
+        merged: defaultdict[tuple[str, str, datetime], list[Sequence[Any]]] = defaultdict(list)
+        for model, version, start, *content in connection.execute(query):
+            merged[model, version, aligned(start, step_s)].append(content)
         went = connection.execute(delete(TABLE).where(some)).rowcount
         process = uuid.uuid4().hex
-        rows = [
-            {"process": process, "number": number, "model": model, "version": version, "start": start}
-            | {"step_s": step_s, **measured.row()}
-            for number, ((model, version, start), measured) in enumerate(merged.items())
-        ]
+        rows: list[dict[str, Any]] = []
+        for number, ((model, version, start), finer_rows) in enumerate(merged.items()):
+            measured = Measured()
+            measured.merge(finer_rows)
+            key = {"process": process, "number": number, "model": model, "version": version}
+            rows.append(key | {"start": start, "step_s": step_s} | measured.row())
         connection.execute(insert(TABLE), rows)
         return went

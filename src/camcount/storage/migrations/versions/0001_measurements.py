@@ -38,8 +38,8 @@ def upgrade() -> None:
         sa.Column("memory_byte_s", sa.Float, nullable=False),
         sa.Column("observed_s", sa.Float, nullable=False),
         sa.Column("outcomes", sa.JSON, nullable=False),
-        sa.Column("latencies", sa.JSON, nullable=False),
-        sa.Column("queues", sa.JSON, nullable=False),
+        sa.Column("latencies", sa.LargeBinary, nullable=False),
+        sa.Column("queues", sa.LargeBinary, nullable=False),
     )
     op.create_index("measurements_by_model", "measurements", ["model", "start"])
     op.create_index("measurements_by_step", "measurements", ["step_s", "start"])

@@ -1,0 +1,187 @@
+"""camcount and other servers beside each other: one job, one machine, one run; and the machine with no server.
+
+F1, the stock job: a JPEG picture is posted, decoded, letterboxed to 416x416 and run through YOLOX-nano in ONNX
+Runtime (32 bit floats, one thread for each worker, two workers), the boxes decoded and suppressed, answered as
+JSON. The peers do it with the code of bench/serving_job.py. F2, our own job: the model prepared by `camcount
+models prepare` (input in the shape of the picture, head cut to people and vehicles) and the picture decoded at
+the scale that suffices. camcount decodes at the scale that suffices in F1 too, which is why there are two floors
+of F1. Its result cache is off.
+
+The floor is the same job in two processes without a server, measured just before and just after each server;
+ratios are taken within that minute, and are medians over the rounds. wrk leaves as many requests behind as it had
+open: before the next measurement each server is asked until it answers quickly again.
+
+Ends with 1 if one of our own answers was an error, not for a ratio that was missed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from bench.serving_frames import frames
+from bench.serving_job import Job, agree
+from bench.serving_load import closed_loop, open_loop, require_wrk, write_bodies
+from bench.serving_models import Jobs, make
+from bench.serving_report import draw, job_of, show
+from bench.serving_results import LEVELS, OWN, STOCK, Block, Floor, Results
+from bench.serving_servers import ROOT, Contender, Running, ours, peers, running
+from rich.console import Console
+
+DATA = Path(os.environ.get("CAMCOUNT_TEST_DATA", ROOT.parent / "shared" / "data"))
+OUT = ROOT / "out" / "serving"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long everything takes, in seconds; ``loads`` by the number of open requests."""
+
+    loads: Mapping[int, float]
+    rounds: int
+    floor: float
+    open: float
+    open_rate: float
+
+
+FULL = Plan(dict(zip(LEVELS, (2, 5, 5, 5, 6), strict=True)), rounds=3, floor=2, open=60, open_rate=100)
+QUICK = Plan(dict.fromkeys(LEVELS, 2), rounds=1, floor=1, open=5, open_rate=100)
+
+
+@dataclass
+class Comparison:
+    """The servers in turns, with the floor between them."""
+
+    plan: Plan
+    jobs: Jobs
+    pictures: Sequence[bytes]
+    folder: Path
+    console: Console
+
+    def block(self, contender: Contender, levels: Sequence[int]) -> Block:
+        """One server: floors, start, what it answers, all loads, floors."""
+        block = Block(floors={job: [self.floor(job)] for job in floors_of(contender.name)})
+        with running(contender, self.folder / contender.name) as server:
+            block.start_s, start_mb = server.start_s, server.memory_mb()
+            self._check(server, block)
+            bodies = self.folder / contender.name / "bodies"
+            write_bodies(server, self.pictures, bodies)
+            for level in levels:
+                load = closed_loop(server, bodies, len(self.pictures), level, self.plan.loads[level])
+                self.console.print(f"  {contender.name} c={level}: {load.rate:.1f} req/s, p95 {load.p95:.0f} ms")
+                block.loads[level] = load
+                block.memory_mb = (start_mb, server.memory_mb())
+                server.drain(self.pictures[0])
+        for job, floors in block.floors.items():
+            floors.append(self.floor(job))
+        return block
+
+    def floor(self, job: str, *arguments: str) -> Floor:
+        """The job with no server."""
+        folder = {"F1": self.jobs.stock, "F1 scaled": self.jobs.scaled, "F2": self.jobs.own}[job]
+        command = [sys.executable, "-m", "bench.serving_floor", str(folder), str(self.folder / "frames")]
+        timed = ["--seconds", str(self.plan.floor), *arguments]
+        done = subprocess.run([*command, *timed], cwd=ROOT, capture_output=True, text=True, check=True)
+        floor = Floor(**json.loads(done.stdout))
+        self.console.print(f"  floor {job} {' '.join(arguments)}: {floor.rate:.1f} pictures/s")
+        return floor
+
+    def open_loop(self, contender: Contender, results: Results) -> None:
+        """Random arrivals at our own server."""
+        with running(contender, self.folder / contender.name) as server:
+            self._check(server, Block())
+            results.open = open_loop(server, self.pictures, self.plan.open_rate, self.plan.open)
+
+    def _check(self, server: Running, block: Block) -> None:
+        """Every picture once: warms the server up and shows that it does the same job."""
+        job = Job({"F1": self.jobs.stock, "F2": self.jobs.own}[job_of(server.contender.name)])
+        sure = same = 0
+        for picture in self.pictures:
+            status, answer = server.post(picture)
+            if status != 200:
+                raise SystemExit(f"{server.contender.name} answered {status}: {answer[:500]!r}")
+            boxes, also = agree(job.detect(picture), server.contender.found(answer))
+            sure, same = sure + boxes, same + also
+        block.agreed = sure, same
+
+
+def floors_of(name: str) -> list[str]:
+    """The jobs that a server is held against."""
+    return ["F1", "F1 scaled"] if name == STOCK else [job_of(name)]
+
+
+def contenders(jobs: Jobs, only: Sequence[str]) -> list[Contender]:
+    """The servers of a round in their order; leaves out peers that are not installed."""
+    everyone = [ours(STOCK, jobs.plain), *peers(jobs.stock), ours(OWN, jobs.prepared)]
+    for missing in [one for one in everyone if not one.python.exists()]:
+        print(f"{missing.name} is left out: {missing.python} is not there, 'make bench-serving' makes it")
+        everyone.remove(missing)
+    return [one for one in everyone if not only or one.name in only]
+
+
+def run(comparison: Comparison, only: Sequence[str]) -> Results:
+    """All rounds, each beginning with another server; then the peers with our job, and the open loop."""
+    results, plan, jobs = Results(), comparison.plan, comparison.jobs
+    everyone = contenders(jobs, only)
+    for number in range(plan.rounds):
+        first = number % max(1, len(everyone))
+        for contender in everyone[first:] + everyone[:first]:
+            comparison.console.print(f"round {number + 1}: {contender.name}")
+            results.blocks.setdefault(contender.name, []).append(comparison.block(contender, LEVELS))
+    comparison.floor("F1", "--processes", "1", "--threads", "2")
+    for contender in peers(jobs.own):
+        if contender.name in results.blocks:  # what the others would do with the job that is ours
+            own = Contender(**{**contender.__dict__, "name": f"{contender.name} F2"})
+            results.blocks[own.name] = [comparison.block(own, (8, 32))]
+    if not only or "open" in only:
+        comparison.console.print("open loop on F2")
+        comparison.open_loop(ours(OWN, jobs.prepared), results)
+    return results
+
+
+def save(path: Path, results: Results) -> None:
+    """Everything that was measured, as JSON."""
+    blocks = {name: [asdict(block) for block in blocks] for name, blocks in results.blocks.items()}
+    path.write_text(json.dumps({"blocks": blocks, "open": results.open and asdict(results.open)}, indent=1))
+
+
+def main() -> None:
+    """Measures, prints and draws."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", type=Path, default=DATA / "weights" / "yolox_nano_416x416.onnx")
+    parser.add_argument("--quick", action="store_true", help="two seconds each, one round: shows only that it works")
+    parser.add_argument("--rounds", type=int, help="instead of three")
+    parser.add_argument(
+        "--only",
+        action="append",
+        default=[],
+        help=f"{STOCK!r}, {OWN!r}, LitServe, MLServer, FastAPI, open; repeatable",
+    )
+    given = parser.parse_args()
+    require_wrk()
+    console, begun = Console(width=118), time.monotonic()
+    plan = QUICK if given.quick else FULL
+    if given.rounds:
+        plan = Plan(**{**asdict(plan), "rounds": given.rounds})
+    pictures = [path.read_bytes() for path in frames(DATA, OUT / "frames")]
+    mean_kb = sum(map(len, pictures)) / len(pictures) / 1000
+    console.print(f"{len(pictures)} pictures, {mean_kb:.0f} kB on average; camcount's result cache is off")
+    if os.getloadavg()[0] > 1:
+        console.print(f"[bold]this machine is busy (load {os.getloadavg()[0]:.1f}): the figures are worth little[/]")
+    comparison = Comparison(plan, make(given.model, OUT / "frames", OUT), pictures, OUT, console)
+    results = run(comparison, given.only)
+    show(console, results)
+    draw(OUT / "serving.png", results)
+    save(OUT / "serving.json", results)
+    console.print(f"chart and figures: {OUT}/serving.png, .json; took {(time.monotonic() - begun) / 60:.1f} minutes")
+    sys.exit(1 if results.errors() else 0)
+
+
+if __name__ == "__main__":
+    main()
