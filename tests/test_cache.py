@@ -164,9 +164,9 @@ def test_caching_can_be_switched_off() -> None:
 
 
 def test_kinds_are_kept_as_long_as_stated() -> None:
-    """Results 5 minutes, metadata an hour, weights a day, inference a minute, batches half an hour; no other kind."""
+    """Results 5 minutes, metadata an hour, inference a minute, batches half an hour; no other kind."""
     cache = CacheSettings(url=None)
-    kept = {"results": 300, "metadata": 3600, "weights": 86_400, "inference": 60, "batch": 1800}
+    kept = {"results": 300, "metadata": 3600, "inference": 60, "batch": 1800}
     assert {kind: cache.seconds(kind) for kind in kept} == kept
     for unknown in ("timeout", "check", "anything"):
         with pytest.raises(ValueError, match="not '"):
