@@ -12,6 +12,7 @@ import typer
 from camcount.commands import console
 from camcount.commands.console import (
     AnchorOption,
+    AppearanceOption,
     ClassNamesOption,
     ConfidenceOption,
     DecoderOption,
@@ -71,6 +72,7 @@ def count(
     providers: ProvidersOption = None,
     threads: ThreadsOption = None,
     tracker: TrackerOption = None,
+    appearance: AppearanceOption = None,
     detections: DetectionsOption = None,
     detections_label: Annotated[str | None, typer.Option(help="What --detections are of. [person]")] = None,
     size: SizeOption = None,
