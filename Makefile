@@ -4,7 +4,7 @@ DATA ?= ../shared/data
 BIN := .venv/bin
 PIP := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: setup demo test lint types bands unit bench bench-accuracy bench-bounds bench-models bench-doctor clean
+.PHONY: setup demo test lint types bands unit bench bench-accuracy bench-bounds bench-models bench-doctor bench-appearance clean
 
 setup: .venv/ready-dev .venv-mlserver/ready .venv-mlflow/ready
 
@@ -76,6 +76,10 @@ bench-models: .venv/ready-dev
 # expected loss of a line against the measured one
 bench-doctor: .venv/ready-dev
 	$(BIN)/python bench/doctor.py
+
+# what a re-identification model tells apart, what it costs and what it brings
+bench-appearance: .venv/ready-dev
+	$(BIN)/python bench/appearance.py $(DATA)
 
 clean:
 	rm -rf .venv .venv-* out

@@ -20,7 +20,7 @@ from camcount.settings import load
 from camcount.video.open import source_for
 from tests.test_commands import GIVEN, Terminal, camcount, walk, yolox
 
-__all__ = ["camcount", "walk", "yolox"]
+__all__ = ["camcount", "walk", "yolox"]  # fixtures
 
 
 @pytest.fixture(scope="session")
