@@ -13,7 +13,7 @@ from __future__ import annotations
 import sys
 import time
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +29,7 @@ from camcount.evaluation.truth import load_truth
 from camcount.events import Crossing
 from camcount.frame import Frame
 from camcount.geometry import iou_matrix
+from camcount.protocols import Appearance
 from camcount.settings import load
 from camcount.tracking.camcount import CamcountTracker
 from camcount.tracking.looks import Looks
@@ -44,35 +45,47 @@ SURE, LEAST, SECOND = 0.3, 0.5, 0.3
 
 @dataclass(frozen=True)
 class Sight:
-    """One frame: what was detected, what it looks like, and the stretch that each detection belongs to (-1: none)."""
+    """One frame: what was detected, and the stretch that each detection belongs to (-1: none)."""
 
-    time_s: float
+    frame: Frame
     found: Detections
-    looks: Floats
     stretch: NDArray[np.int64]
+    known: dict[int, Floats] = field(default_factory=dict)
+
+    @property
+    def time_s(self) -> float:
+        """When it was."""
+        return self.frame.time_s
 
 
-class Known:
-    """An `Appearance` that was asked about every box before."""
+class Remembering:
+    """An `Appearance` that asks another one once about each detection."""
 
-    def __init__(self, sights: list[Sight]) -> None:
-        self._sights = sights
+    def __init__(self, appearance: Appearance) -> None:
+        self._appearance = appearance
+        self.sights: list[Sight] = []
 
     def embed(self, frame: Frame, xyxy: Floats) -> Floats:
-        """The looks of the nearest boxes."""
-        sight = self._sights[frame.index]
-        return sight.looks[[int(np.abs(sight.found.xyxy - box).sum(axis=1).argmin()) for box in xyxy]]
+        """The looks of the detections that are nearest to these boxes."""
+        sight = self.sights[frame.index]
+        return self.looks(sight, [int(np.abs(sight.found.xyxy - box).sum(axis=1).argmin()) for box in xyxy])
+
+    def looks(self, sight: Sight, rows: list[int]) -> Floats:
+        """The looks ``(k, D)`` of detections ``rows``."""
+        new = [row for row in rows if row not in sight.known]
+        if new:
+            sight.known.update(zip(new, self._appearance.embed(sight.frame, sight.found.xyxy[new]), strict=True))
+        return np.array([sight.known[row] for row in rows], np.float32)
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Nothing of its own is open."""
 
 
 def seen(data: Path, name: str) -> list[Sight]:
-    """Every frame of a video, looked at in full."""
+    """Every frame of a video."""
     source = source_for(str(data / "videos" / f"{name}.mp4"))
     source.open()
     detector = detector_for(str(data / "weights" / "yolox_nano_416x416.onnx"), labels=["person"], threads=2)
-    appearance = appearance_for(data / "weights" / "person-reidentification-retail-0288.onnx")
     sights: list[Sight] = []
     began = 0
     for frame in iter(source.read, None):
@@ -81,7 +94,7 @@ def seen(data: Path, name: str) -> list[Sight]:
         new = (stretch < 0) & (found.confidence >= SURE)
         stretch[new] = np.arange(began, began + new.sum())
         began += int(new.sum())
-        sights.append(Sight(frame.time_s, found, appearance.embed(frame, found.xyxy), stretch))
+        sights.append(Sight(frame, found, stretch))
     source.close()
     return sights
 
@@ -97,25 +110,26 @@ def continued(before: Sight, found: Detections) -> NDArray[np.int64]:
     return stretch
 
 
-def distances(sights: list[Sight]) -> tuple[Floats, Floats]:
+def distances(sights: list[Sight], asked: Remembering) -> tuple[Floats, Floats]:
     """Cosine distances of the same person 0.5 to 2 s later, and of two people less than 0.7 heights apart."""
-    members: dict[int, list[tuple[int, int]]] = defaultdict(list)
+    members: dict[int, list[tuple[float, Floats]]] = defaultdict(list)
     other: list[Floats] = []
-    for k, sight in enumerate(sights):
+    for sight in sights[::5]:
         rows = np.flatnonzero(sight.stretch >= 0)
-        for row in rows.tolist():
-            members[int(sight.stretch[row])].append((k, row))
+        looks = asked.looks(sight, rows.tolist()).reshape(len(rows), -1)
+        for number, look in zip(sight.stretch[rows].tolist(), looks, strict=True):
+            members[number].append((sight.time_s, look))
         box = sight.found.xyxy[rows]
         middle, height = (box[:, :2] + box[:, 2:]) / 2, box[:, 3] - box[:, 1]
         apart = np.linalg.norm(middle[:, None] - middle, axis=2) / ((height[:, None] + height) / 2)
         near = np.triu(apart < 0.7, 1)
-        other.append((1 - sight.looks[rows] @ sight.looks[rows].T)[near])
+        other.append((1 - looks @ looks.T)[near])
     same = [
-        1 - float(sights[a].looks[i] @ sights[b].looks[j])
+        1 - float(a @ b)
         for stretch in members.values()
-        for a, i in stretch[::5]
-        for b, j in stretch[::5]
-        if 0.5 <= sights[b].time_s - sights[a].time_s < 2
+        for before, a in stretch
+        for after, b in stretch
+        if 0.5 <= after - before < 2
     ]
     return np.array(same, np.float32), np.concatenate(other)
 
@@ -130,7 +144,7 @@ def curve(same: Floats, other: Floats) -> tuple[float, float]:
     return float(even), float(worth)
 
 
-def wrong_links(sights: list[Sight], step: int, *, looking: bool) -> tuple[int, int, float]:
+def wrong_links(sights: list[Sight], step: int, asked: Remembering | None) -> tuple[int, int, float]:
     """Surely wrong links, links judged, and looks per frame, over three ways to leave frames out."""
     life: dict[int, tuple[int, int]] = {}
     for k, sight in enumerate(sights):
@@ -139,7 +153,9 @@ def wrong_links(sights: list[Sight], step: int, *, looking: bool) -> tuple[int, 
     wrong = judged = looked = frames = 0
     for first in range(0, step, max(1, step // 3)):
         kept = sights[first::step]
-        looks = Looks(Known(kept)) if looking else None
+        looks = None if asked is None else Looks(asked)
+        if asked is not None:
+            asked.sights = kept
         for before, after in links(kept, looks):
             side_by_side = min(life[before][1], life[after][1]) - max(life[before][0], life[after][0]) >= 3
             wrong += before != after and side_by_side
@@ -195,10 +211,11 @@ def main(arguments: list[str]) -> None:
     """Prints the tables."""
     data = Path(arguments[0]) if arguments else Path(__file__).parents[2] / "shared" / "data"
     crowds = {name: seen(data, name) for name in CROWDS}
+    asked = Remembering(appearance_for(data / "weights" / "person-reidentification-retail-0288.onnx"))
     quantiles = (5, 25, 50, 75, 95)
     print(f"cosine distance            {'  '.join(f'{q:3} %' for q in quantiles)}")
     for name, sights in crowds.items():
-        same, other = distances(sights)
+        same, other = distances(sights, asked)
         for what, values in (("same person", same), ("neighbours", other)):
             print(f"{name:14} {what:11} {'  '.join(f'{v:.3f}' for v in np.percentile(values, quantiles))}")
         even, worth = curve(same, other)
@@ -208,14 +225,17 @@ def main(arguments: list[str]) -> None:
     print("\nlinks that are surely wrong, by motion -> with looks (boxes looked at per frame)")
     for name, sights in crowds.items():
         for step in STEPS:
-            (before, judged, _), (after, _, looked) = (wrong_links(sights, step, looking=on) for on in (False, True))
-            print(f"{name:14} 1/{step:<3} {before:3} -> {after:3} of {judged} ({looked:.2f})")
+            (before, judged, _), (after, _, looked) = (wrong_links(sights, step, who) for who in (None, asked))
+            print(f"{name:14} 1/{step:<3} {before:3} -> {after:3} of {judged} ({looked:.2f})", flush=True)
     print("\ncounts, processor time and looks per frame")
     for name in COUNTED:
         for fps in (None, 10.0, 6.0) if name == "people" else (None,):
             for looking in (False, True):
                 how = "with looks" if looking else "by motion"
-                print(f"{name[:14]:14} {fps or 'full':>4} fps {how:10} {counted(data, name, fps, looking=looking)}")
+                print(
+                    f"{name[:14]:14} {fps or 'full':>4} fps {how:10} {counted(data, name, fps, looking=looking)}",
+                    flush=True,
+                )
 
 
 if __name__ == "__main__":

@@ -23,7 +23,8 @@ class LooksSettings:
 
     Attributes:
         even: cosine distance at which it is as likely the same object as another.
-        worth: natural logarithms of likelihood per unit of cosine distance beyond that.
+        worth: natural logarithms of likelihood per unit of cosine distance beyond that; less than is measured on
+            people in the clear, for a box that competes shows its neighbour too.
         most: a look speaks for or against a pair by no more than this.
         rival: two tracks that cost a detection less than this apart compete for it; so do two detections.
         absent_s: a track that was not seen for so long is looked at when it may be back.
