@@ -5,7 +5,7 @@ BIN := .venv/bin
 PIP := -m pip install --quiet --disable-pip-version-check
 
 .PHONY: setup demo proto test lint types bands unit bench bench-accuracy bench-bounds bench-models bench-doctor \
-	bench-serving bench-serving-chaos clean
+	bench-appearance bench-serving bench-serving-chaos clean
 
 setup: .venv/ready-dev .venv-mlserver/ready .venv-mlflow/ready .venv-triton/ready
 
@@ -108,6 +108,10 @@ bench-serving: .venv/ready-dev .venv-litserve/ready .venv-mlserver/ready-bench
 # replicas that fail, hang and are killed, a cache and a remote server that go away, clients that leave, bad pictures
 bench-serving-chaos: .venv/ready-dev
 	$(BIN)/python -m bench.serving_chaos
+
+# what a re-identification model tells apart, what it costs and what it brings
+bench-appearance: .venv/ready-dev
+	$(BIN)/python bench/appearance.py $(DATA)
 
 clean:
 	rm -rf .venv .venv-* out

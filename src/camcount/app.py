@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
 from camcount.counting.certainty import Certainty
@@ -26,6 +26,10 @@ from camcount.pipeline import Pipeline
 from camcount.protocols import Counter, Detector, Sink, Source, SourceInfo, Step, Tracker
 from camcount.settings import ModelSettings, Settings
 from camcount.video.buffering import ReadAhead
+
+if TYPE_CHECKING:
+    from camcount.models.opening import Trust
+    from camcount.tracking.looks import Looks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,11 +97,10 @@ def open_detector(settings: ModelSettings, labels: Sequence[str] | None = None) 
         ModelError: it cannot be loaded.
         UsageError: a label or an option does not fit it.
     """
-    from camcount.models.opening import Trust, resolve_detector
+    from camcount.models.opening import resolve_detector
 
-    trust = Trust(require_signed_models=settings.require_signed_models, public_key=settings.model_public_key)
     opening: dict[str, Any] = {
-        "trust": trust,
+        "trust": trust_of(settings),
         "decoder": settings.decoder,
         "confidence": settings.confidence,
         "label_map": settings.label_map,
@@ -113,6 +116,13 @@ def open_detector(settings: ModelSettings, labels: Sequence[str] | None = None) 
         options = ServingOptions(replicas=settings.threads or cores())
         return EmbeddedDetector(settings.model, labels=labels, options=options, opening=opening)
     return resolve_detector(settings.model, labels=labels, **opening)
+
+
+def trust_of(settings: ModelSettings) -> Trust:
+    """Which models the settings allow to be loaded."""
+    from camcount.models.opening import Trust
+
+    return Trust(require_signed_models=settings.require_signed_models, public_key=settings.model_public_key)
 
 
 def check_shapes(lines: Sequence[Line], zones: Sequence[Zone], width: int, height: int) -> None:
@@ -165,6 +175,7 @@ class CountingRun:
             self.totals = Totals(self.lines, self.zones)
             self._detector = self._make_detector()
             self._open.callback(self._detector.close)
+            self._looks = self._make_looks()
             self._heat = HeatMap(self.info.width, self.info.height) if self._outputs.heatmap else None
             self._speed = SpeedMeter(metres_per_pixel=self._metres_per_pixel(), anchor=settings.anchor)
             self._certainty = Certainty(self.lines, self.info.width, self.info.height, anchor=settings.anchor)
@@ -197,6 +208,11 @@ class CountingRun:
     def written(self) -> list[str]:
         """The files that the run leaves."""
         return self._outputs.paths()
+
+    @property
+    def looked(self) -> dict[str, Any] | None:
+        """How many boxes the appearance model was asked about, and how many a frame; None without one."""
+        return self._looks.as_dict() if self._looks is not None else None
 
     def steps(self) -> Generator[Step, None, None]:
         """Counts frame after frame; the totals are true after each step, and complete at the end."""
@@ -237,6 +253,8 @@ class CountingRun:
             result["speed"] = speeds
         if self._intervals is not None:
             result["intervals"] = [interval.as_dict() for interval in self._intervals.all()]
+        if self.looked is not None:
+            result["appearance"] = self.looked
         result["dropped_frames"] = self._source.dropped
         result["warnings"] = self.warnings
         return result
@@ -290,13 +308,29 @@ class CountingRun:
             )
         return GivenDetections(settings.detections, label=settings.detections_label)
 
+    def _make_looks(self) -> Looks | None:
+        if self._settings.appearance is None:
+            return None
+        from camcount.models.opening import resolve_appearance
+        from camcount.tracking.looks import Looks
+
+        settings = self._settings
+        appearance = resolve_appearance(
+            str(settings.appearance), providers=settings.providers, trust=trust_of(settings)
+        )
+        self._open.callback(appearance.close)
+        return Looks(appearance)
+
     def _make_pipeline(self) -> Pipeline:
         from camcount.tracking.select import tracker_for
 
-        tracker = self._tracker or tracker_for(self._settings.tracker)
+        looks = self._looks
+        tracker = self._tracker or tracker_for(self._settings.tracker, **({} if looks is None else {"looks": looks}))
         counter = self._counter()
         sinks = [*self._extra_sinks, *self._sinks()]
-        return Pipeline(self._source, self._detector, tracker, counter, sinks, self._settings.threads or cores())
+        threads = self._settings.threads or cores()
+        onlooker = None if looks is None else looks.show
+        return Pipeline(self._source, self._detector, tracker, counter, sinks, threads, onlooker)
 
     def _counter(self) -> Counter:
         if self.lines or self.zones or not self._propose:
@@ -315,6 +349,7 @@ class CountingRun:
             anchor=settings.anchor,
             camera_id=settings.camera or camera_name(self.info.uri),
             start_time=self.info.start_time,
+            unlike=None if self._looks is None else self._looks.unlike,
         )
 
     def _line_decided(self, line: Line) -> None:

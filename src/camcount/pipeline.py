@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -28,6 +28,8 @@ class Pipeline:
     counter: Counter
     sinks: Sequence[Sink] = ()
     threads: int = 2
+    onlooker: Callable[[Frame], None] | None = None
+    """Is shown each frame before its detections are tracked: how a tracker that looks at pictures comes by them."""
     events: list[Event] = field(default_factory=list, init=False)
     """The events that were still open after the last frame."""
 
@@ -37,6 +39,8 @@ class Pipeline:
         try:
             for frame, detections in self._detected():
                 time_s = frame.time_s
+                if self.onlooker is not None:
+                    self.onlooker(frame)
                 tracks = self.tracker.update(detections, time_s)
                 events = self.counter.update(tracks, time_s)
                 step = Step(frame, detections, tracks, tuple(events))

@@ -155,6 +155,22 @@ class ResultCache(Protocol):
     def close(self) -> None: ...
 
 
+class Appearance(Protocol):
+    """Boxes of a frame in, what is in them looks like out: one direction each, near for what looks alike.
+
+    ``embed`` takes ``xyxy float32 (N, 4)`` in pixels of the frame and gives ``float32 (N, D)`` of unit length, D
+    always the same: 1 minus the product of two is their cosine distance, 0 (the same) to 2. It is asked by one
+    thread at a time, of one frame after the other, and only about boxes of which it matters.
+
+    Raises:
+        InferenceError: the frame has no picture.
+        ModelError: the engine failed.
+    """
+
+    def embed(self, frame: Frame, xyxy: NDArray[np.float32]) -> NDArray[np.float32]: ...
+    def close(self) -> None: ...
+
+
 class Tracker(Protocol):
     """Detections of one camera, frame after frame, to tracks.
 

@@ -137,6 +137,7 @@ class Settings(BaseSettings, ModelSettings):
     labels: Words | None = None
     anchor: Anchor = "foot"
     tracker: str = "camcount"
+    appearance: Path | None = None
     lines: dict[str, LineSettings] = {}
     zones: dict[str, ZoneSettings] = {}
     every: str | None = None
@@ -165,6 +166,8 @@ class Settings(BaseSettings, ModelSettings):
 
     @model_validator(mode="after")
     def _consistent(self) -> Settings:
+        if self.appearance is not None and self.tracker != "camcount":
+            raise ValueError(f"--appearance goes with the tracker camcount only, and {self.tracker!r} never looks")
         if self.detections is None:
             if self.source is None:
                 raise ValueError(
@@ -175,6 +178,8 @@ class Settings(BaseSettings, ModelSettings):
             return self
         if self.source is not None:
             raise ValueError("SOURCE and --detections contradict each other: give one of them")
+        if self.appearance is not None:
+            raise ValueError("--appearance needs a video: --detections come without pictures")
         if self.size is None or self.fps is None:
             raise ValueError("--detections needs --fps N and --size WIDTHxHEIGHT: the file does not say them")
         return self

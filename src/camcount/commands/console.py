@@ -65,6 +65,12 @@ ZoneOption = Annotated[
 ]
 AnchorOption = Annotated[str | None, typer.Option(help="The point of the box that counts: foot or centre. [foot]")]
 TrackerOption = Annotated[str | None, typer.Option(help="Which tracker. [camcount]")]
+AppearanceOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="MODEL.ONNX", help="A re-identification model, asked who is who where motion leaves it open."
+    ),
+]
 DetectionsOption = Annotated[
     str | None, typer.Option(metavar="DET.TXT", help="Given boxes (MOTChallenge format) in place of a video.")
 ]

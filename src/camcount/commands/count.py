@@ -12,6 +12,7 @@ import typer
 from camcount.commands import console
 from camcount.commands.console import (
     AnchorOption,
+    AppearanceOption,
     ClassNamesOption,
     ConfidenceOption,
     DecoderOption,
@@ -75,6 +76,7 @@ def count(
         typer.Option("--data-plane", help="Detect as a server's cameras do: replicas, retries, breakers."),
     ] = None,
     tracker: TrackerOption = None,
+    appearance: AppearanceOption = None,
     detections: DetectionsOption = None,
     detections_label: Annotated[str | None, typer.Option(help="What --detections are of. [person]")] = None,
     size: SizeOption = None,

@@ -11,6 +11,7 @@ import typer
 from camcount.commands import console
 from camcount.commands.console import (
     AnchorOption,
+    AppearanceOption,
     ConfidenceOption,
     DecoderOption,
     DetectionsOption,
@@ -60,6 +61,7 @@ def doctor(
     label_map: LabelMapOption = None,
     threads: ThreadsOption = None,
     tracker: TrackerOption = None,
+    appearance: AppearanceOption = None,
     config: Annotated[Path | None, typer.Option(help="A camcount.yaml with any of these settings.")] = None,
     json: JsonOption = False,
 ) -> None:

@@ -11,6 +11,7 @@ import typer
 from camcount.commands import console
 from camcount.commands.console import (
     AnchorOption,
+    AppearanceOption,
     ConfidenceOption,
     DecoderOption,
     DetectionsOption,
@@ -45,6 +46,7 @@ def counting(
     confidence: ConfidenceOption = None,
     anchor: AnchorOption = None,
     tracker: TrackerOption = None,
+    appearance: AppearanceOption = None,
     fps: FpsOption = None,
     size: SizeOption = None,
     json: JsonOption = False,
@@ -68,6 +70,7 @@ def counting(
         "confidence": confidence,
         "anchor": anchor or known.anchor,
         "tracker": tracker,
+        "appearance": appearance,
         "lines": lines,
     }
     if source is None:

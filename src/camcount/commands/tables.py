@@ -26,6 +26,11 @@ def print_result(result: Mapping[str, Any], took_s: float, written: Sequence[str
         console.print(_speeds(result["speed"]))
     if result.get("intervals"):
         console.print(_intervals(result["intervals"]))
+    if result.get("appearance"):
+        looked = result["appearance"]
+        console.print(
+            f"looked at {looked['embeddings']} boxes, {looked['per_frame']:.2f} a frame, to tell who is who"
+        )
     if result.get("dropped_frames"):
         console.print(f"{result['dropped_frames']} frames were dropped to keep up with the camera")
     for path in written:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from camcount.commands import console
 from camcount.commands.console import (
+    AppearanceOption,
     ConfidenceOption,
     DecoderOption,
     DetectionsOption,
@@ -34,6 +35,7 @@ def track(
     labels: LabelsOption = None,
     confidence: ConfidenceOption = None,
     tracker: TrackerOption = None,
+    appearance: AppearanceOption = None,
     json: JsonOption = False,
 ) -> None:
     """Follow objects from frame to frame and write their tracks.
@@ -49,7 +51,9 @@ def track(
     ):
         watch(run, bar)
     console.warn(run.warnings)
-    summary = {"source": run.info.uri, "frames": run.frames, "tracks": run.tracks, "out": str(out)}
+    summary: dict[str, Any] = {"source": run.info.uri, "frames": run.frames, "tracks": run.tracks, "out": str(out)}
+    if run.looked is not None:
+        summary["appearance"] = run.looked
     if json:
         console.print_json(summary)
     else:

@@ -10,7 +10,7 @@ import numpy as np
 from camcount.counting.bodies import Bodies, BodySettings, Floats, Ints
 from camcount.counting.crossing import CrossingSettings, Open, kept, kept_at_end
 from camcount.counting.ends import Ends, Guess
-from camcount.counting.joins import continued
+from camcount.counting.joins import Unlike, continued
 from camcount.counting.sides import Sides
 from camcount.detections import Tracks
 from camcount.events import Crossing, Event
@@ -42,7 +42,9 @@ class LineCounter:
         start_time: datetime | None = None,
         settings: CrossingSettings | None = None,
         bodies: BodySettings | None = None,
+        unlike: Unlike | None = None,
     ) -> None:
+        self._unlike = unlike
         self._lines = tuple(lines)
         self._sides = Sides(lines, width, height, anchor)
         self._camera_id = camera_id
@@ -126,7 +128,7 @@ class LineCounter:
         """Gives a new id a slot; True if it is that of an ended track which it continues."""
         bodies = self._bodies
         present = {bodies.slot_of[number] for number in ids if number in bodies.slot_of}
-        ended = continued(bodies, tracks.xyxy[row], present, time_s, self._settings)
+        ended = continued(bodies, tracks.xyxy[row], present, time_s, self._settings, ids[row], self._unlike)
         if ended is not None:
             bodies.hand_over(ended, ids[row])
             return True

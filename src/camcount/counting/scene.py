@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from camcount.counting.crossing import CrossingSettings
 from camcount.counting.flows import FlowCounter, FlowSettings
+from camcount.counting.joins import Unlike
 from camcount.counting.lines import LineCounter
 from camcount.counting.zones import ZoneCounter, ZoneSettings
 from camcount.detections import Tracks
@@ -21,7 +22,8 @@ _Shape = TypeVar("_Shape", Line, Zone)
 class SceneCounter:
     """A `Counter` of crossings, visits and, with two lines or more, flows.
 
-    ``labels`` limits what is counted where a line or a zone does not say so itself.
+    ``labels`` limits what is counted where a line or a zone does not say so itself; ``unlike``, if given, says how
+    little two tracks look alike when one may carry on the other.
 
     Raises:
         GeometryError: a line or a zone cannot be used in a picture of this size.
@@ -41,6 +43,7 @@ class SceneCounter:
         crossing: CrossingSettings | None = None,
         zone: ZoneSettings | None = None,
         flow: FlowSettings | None = None,
+        unlike: Unlike | None = None,
     ) -> None:
         self._lines = LineCounter(
             _limited(lines, labels),
@@ -50,6 +53,7 @@ class SceneCounter:
             camera_id=camera_id,
             start_time=start_time,
             settings=crossing,
+            unlike=unlike,
         )
         self._zones = ZoneCounter(
             _limited(zones, labels),

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from camcount.detection.appearance import appearance_for
 from camcount.detection.buckets import BucketDetector
 from camcount.detection.detector import ModelDetector
 from camcount.detection.labels import vocabulary
@@ -25,7 +26,7 @@ from camcount.models.packaged import detector_of
 from camcount.models.references import Reference, parse_reference
 from camcount.models.registry import Registry
 from camcount.models.signing import verify_signature
-from camcount.protocols import Detector
+from camcount.protocols import Appearance, Detector
 
 _PER_FILE_BYTE = 3
 _BEYOND_FILE = 50_000_000
@@ -120,6 +121,22 @@ def resolve_detector(
         package.close()
         raise
     return _FromPackage(made, package)
+
+
+def resolve_appearance(
+    reference: str, *, providers: Sequence[str] | None = None, trust: Trust | None = None
+) -> Appearance:
+    """The embedding model of an ONNX file.
+
+    Raises:
+        ModelNotFound, ModelLoadFailed: there is no such file, it is no embedding model, or it is not acceptable.
+        UsageError: it is no file, or there is no such execution provider.
+    """
+    wanted = parse_reference(reference)
+    if wanted.kind != "file":
+        raise UsageError(f"{reference} is no model file: --appearance wants a re-identification model as .onnx file")
+    (trust or Trust()).check_file(wanted)
+    return appearance_for(reference, providers=providers)
 
 
 def open_reference(reference: Reference, registry: Registry | None = None) -> Package:

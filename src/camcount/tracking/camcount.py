@@ -9,6 +9,7 @@ import numpy as np
 from camcount.detections import Detections, Tracks
 from camcount.tracking.association import assign, improbability, overlap
 from camcount.tracking.kinds import Kinds
+from camcount.tracking.looks import Looks
 from camcount.tracking.motion import Noise
 from camcount.tracking.population import Life, Population
 from camcount.tracking.table import Floats, Ints
@@ -62,8 +63,10 @@ class CamcountTracker:
         settings: CamcountSettings | None = None,
         life: Life | None = None,
         noise: Noise | None = None,
+        looks: Looks | None = None,
     ) -> None:
         self._settings = settings or CamcountSettings()
+        self._looks = looks
         self._all = Population(life or Life(confirm_score=0.35), noise or Noise())
         self._kinds = Kinds()
 
@@ -87,11 +90,15 @@ class CamcountTracker:
                 pairs = np.concatenate([pairs[0], more[0]]), np.concatenate([pairs[1], more[1]])
             tracks.match(*pairs)
         tracks.bear(high[tracks.owner[high] < 0])
+        if self._looks is not None:
+            self._looks.learn(tracks)
         return tracks.tracks()
 
     def reset(self) -> None:
         """Forgets all tracks; ids go on."""
         self._all.reset()
+        if self._looks is not None:
+            self._looks.reset()
 
     def _followed_camera(self, rows: Ints, columns: Ints) -> bool:
         """Moves all predictions with the camera, if the pairs say that it has moved."""
@@ -111,7 +118,10 @@ class CamcountTracker:
     def _pairs(self, rows: Ints, columns: Ints, limit: float) -> tuple[Ints, Ints]:
         if not (len(rows) and len(columns)):
             return rows[:0], columns[:0]
-        found, taken = assign(self._cost(rows, columns), limit)
+        cost = self._cost(rows, columns)
+        if self._looks is not None:
+            self._looks.weigh(cost, rows, columns, self._all, limit)
+        found, taken = assign(cost, limit)
         return rows[found], columns[taken]
 
     def _cost(self, rows: Ints, columns: Ints) -> Floats:
