@@ -27,7 +27,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "tritonclient": ("engines/",),
     "grpc": ("engines/",),
     "urllib3": ("engines/",),
-    "onnx": ("models/prepare_graph.py",),
+    "onnx": ("models/prepare_nodes.py",),
     "model_signing": ("models/signing.py",),
     "cryptography": ("models/signing.py", "models/encryption.py"),
     "semver": ("models/version.py",),
