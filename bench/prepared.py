@@ -3,7 +3,8 @@
 The model is packaged, prepared for the labels that cameras count and for the shapes of the videos, and then both go
 over the same frames in turns. Two speeds: the whole detector (picture in, boxes out), and the engine alone on a
 constant input. Speed is per second of processor time, ratios are medians over rounds of each round's own; agreement
-is as `camcount.models.agreement` has it.
+is as `camcount.models.agreement` has it. The last row is over all frames that the videos have: those of an input size
+count as often as its videos have frames.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -26,13 +28,15 @@ from camcount.detection.buckets import best_size
 from camcount.detections import Detections
 from camcount.engines.onnx import OnnxEngine
 from camcount.frame import Frame
-from camcount.models.agreement import agreement, answers, times_as_fast
+from camcount.models.agreement import Agreement, agreement, answers
 from camcount.models.describe import Description, describe
 from camcount.models.manifest import Size
 from camcount.models.package import Package
 from camcount.models.packaged import detector_of
 from camcount.models.prepare import Wishes, plain_detector, prepare
 from camcount.models.samples import samples
+from camcount.protocols import Detector
+from camcount.video.open import source_for
 
 DATA = Path(os.environ.get("CAMCOUNT_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 LABELS = ("person", "bicycle", "car", "motorcycle", "bus", "truck")
@@ -74,47 +78,100 @@ def main() -> None:
     given = parser.parse_args()
     videos = given.videos or sorted((DATA / "videos").glob("*.mp4")) + sorted((DATA / "videos/tfl").glob("*.mp4"))
     by_video = {video: samples([str(video)], given.frames) for video in videos}
-    groups: dict[Size, list[Frame]] = defaultdict(list)
     folder = Path(tempfile.mkdtemp(prefix="camcount-bench-"))
     try:
         # prepared on every fourth picture, judged on all of them
         package = packaged(given.model, [f for frames in by_video.values() for f in frames[::4]], folder / "p", 3)
-        sizes = list(package.manifest.sizes)
-        for frames in by_video.values():
-            for frame in frames:
-                groups[best_size(sizes, package.manifest.input.fit, frame.width, frame.height)].append(frame)
-        report(given.model, package, groups, given.rounds)
+        report(given.model, package, grouped(package, by_video), given.rounds)
     finally:
         shutil.rmtree(folder)
 
 
-def report(model: Path, package: Package, groups: dict[Size, list[Frame]], rounds: int) -> None:
+@dataclass(slots=True)
+class Group:
+    """The sample pictures that go through one input size, and how many frames their videos have."""
+
+    frames: list[Frame] = field(default_factory=list)
+    videos: int = 0
+    of: int = 0
+
+
+def grouped(package: Package, by_video: dict[Path, list[Frame]]) -> dict[Size, Group]:
+    """The pictures by the input size that the prepared model uses for them."""
+    groups: dict[Size, Group] = defaultdict(Group)
+    for video, frames in by_video.items():
+        size = best_size(list(package.manifest.sizes), package.manifest.input.fit, frames[0].width, frames[0].height)
+        group = groups[size]
+        group.frames += frames
+        group.videos += 1
+        group.of += frames_of(video)
+    return groups
+
+
+def frames_of(video: Path) -> int:
+    """How many frames a video says that it has."""
+    source = source_for(str(video))
+    try:
+        return source.open().frames or 0
+    finally:
+        source.close()
+
+
+def seconds_each(detector: Detector, frames: Sequence[Frame]) -> float:
+    """Processor time for one picture."""
+    begun = time.process_time()
+    answers(detector, frames)
+    return (time.process_time() - begun) / len(frames)
+
+
+def speeds(
+    plain: Detector, prepared: Detector, groups: Sequence[Group], rounds: int
+) -> list[list[tuple[float, float]]]:
+    """For each round and group: seconds for one picture, plain and prepared, in turns."""
+    taken: list[list[tuple[float, float]]] = []
+    for _ in range(rounds + 1):
+        taken.append([])
+        for group in groups:
+            spread = group.frames[:: max(1, len(group.frames) // 48)]
+            taken[-1].append((seconds_each(plain, spread), seconds_each(prepared, spread)))
+    return taken[1:]
+
+
+def report(model: Path, package: Package, groups: dict[Size, Group], rounds: int) -> None:
     """One row for each input size, one for everything."""
     plain = plain_detector(package)
     prepared = detector_of(package)
-    table = Table("input", "pictures", "boxes", "recall", "precision", "detector", "engine", title=model.name)
+    columns = ("input", "videos", "pictures", "boxes", "recall", "precision", "pictures/s", "detector", "engine")
+    table = Table(*columns, title=model.name)
     all_plain: list[Detections] = []
     all_prepared: list[Detections] = []
-    for size, frames in groups.items():
-        before, after = answers(plain, frames), answers(prepared, frames)
+    taken = speeds(plain, prepared, list(groups.values()), rounds)
+    for number, (size, group) in enumerate(groups.items()):
+        before, after = answers(plain, group.frames), answers(prepared, group.frames)
         all_plain, all_prepared = all_plain + before, all_prepared + after
+        artifact = package.root / package.manifest.sizes[size]
+        engine = engine_ratio(model, artifact, (package.manifest.input.size, size), rounds)
         found = agreement(before, after, prepared.labels)
-        spread = frames[:: max(1, len(frames) // 48)]
-        engine = engine_ratio(
-            model, package.root / package.manifest.sizes[size], (package.manifest.input.size, size), rounds
-        )
-        table.add_row(
-            f"{size[0]}x{size[1]}",
-            str(len(frames)),
-            str(found.plain_sure),
-            f"{found.recall:.4f}",
-            f"{found.precision:.4f}",
-            f"{times_as_fast(plain, prepared, spread, rounds):.2f}x",
-            f"{engine:.2f}x",
-        )
+        own = [timed[number] for timed in taken]
+        table.add_row(f"{size[0]}x{size[1]}", str(group.videos), *figures(found, own), f"{engine:.2f}x")
+    weights = np.array([group.of for group in groups.values()]) / sum(group.of for group in groups.values())
+    pooled = [tuple(weights @ np.array(timed)) for timed in taken]
     found = agreement(all_plain, all_prepared, prepared.labels)
-    table.add_row("all", str(found.frames), str(found.plain_sure), f"{found.recall:.4f}", f"{found.precision:.4f}")
-    Console(width=110).print(table)
+    table.add_row("all", str(sum(group.videos for group in groups.values())), *figures(found, pooled))
+    Console(width=130).print(table)
+
+
+def figures(found: Agreement, taken: Sequence[tuple[float, ...]]) -> list[str]:
+    """What a row says of agreement and speed."""
+    rates = [1 / statistics.median(times) for times in zip(*taken, strict=True)]
+    return [
+        str(found.frames),
+        str(found.plain_sure),
+        f"{found.recall:.4f}",
+        f"{found.precision:.4f}",
+        f"{rates[0]:.1f} to {rates[1]:.1f}",
+        f"{statistics.median(before / after for before, after in taken):.2f}x",
+    ]
 
 
 if __name__ == "__main__":

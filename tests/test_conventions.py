@@ -29,7 +29,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "grpc_health": ("api/grpc",),
     "grpc_reflection": ("api/grpc",),
     "urllib3": ("engines/",),
-    "onnx": ("models/prepare_graph.py",),
+    "onnx": ("models/prepare_nodes.py",),
     "model_signing": ("models/signing.py",),
     "cryptography": ("models/signing.py", "models/encryption.py"),
     "semver": ("models/version.py",),

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
+from onnx import numpy_helper
 
 from camcount.detection.buckets import BucketDetector
 from camcount.engines.onnx import OnnxEngine
 from camcount.errors import ModelLoadFailed, SourceNotFound, UsageError
 from camcount.frame import Frame
-from camcount.models import prepare_graph
+from camcount.models import prepare_nodes
 from camcount.models.agreement import answers, overlaps
 from camcount.models.describe import Description, describe
 from camcount.models.manifest import Step
 from camcount.models.package import Package, encrypted, open_package
 from camcount.models.packaged import detector_of
-from camcount.models.prepare import Wishes, check, plain_detector, prepare, rectangle, undo
-from camcount.models.prepare_graph import CannotChange, Graph, groups
+from camcount.models.prepare import Wishes, check, plain_detector, prepare, undo
+from camcount.models.prepare_graph import Graph, groups
+from camcount.models.prepare_nodes import CannotChange, Nodes
+from camcount.models.prepare_steps import FORMS, rectangle
 from camcount.models.samples import samples
 
 WANTED = ("person", "bicycle", "car", "motorcycle", "bus", "truck")
@@ -57,7 +62,8 @@ def _copy(package: Package, folder: Path) -> Package:
 def test_every_step_is_kept_and_reported(prepared: Package) -> None:
     """Each with its agreement on the pictures that it is about, and its speed."""
     steps = {step.name: step for step in prepared.manifest.preparation}
-    assert list(steps) == ["free batch axis", "fewer classes", "input 416x320", "input 416x256", "constants folded"]
+    sizes = ["input 416x320", "input 416x256"]
+    assert list(steps) == ["free batch axis", "fewer classes", *sizes, "constants folded", *FORMS]
     assert all(step.kept and step.recall == step.precision == 1 and step.speed for step in steps.values())
     assert prepared.manifest.sizes.keys() == {(416, 416), (416, 320), (416, 256)}
     assert tuple(prepared.manifest.labels.values()) == WANTED
@@ -98,9 +104,6 @@ def test_the_check_can_be_run_again(prepared: Package, frames: Sequence[Frame]) 
 
 def test_the_check_notices_another_model(prepared: Package, frames: Sequence[Frame], tmp_path: Path) -> None:
     """Weights that were touched after the preparation, here three sides of a class layer, do not agree."""
-    import onnx
-    from onnx import numpy_helper
-
     copy = _copy(prepared, tmp_path / "copy")
     for name in set(copy.manifest.sizes.values()):
         model = onnx.load(copy.root / name)
@@ -213,6 +216,78 @@ def test_graphs_change_exactly_or_not_at_all(data: Path, name: str) -> None:
         np.testing.assert_allclose(output, before, atol=1e-3, rtol=1e-3)
 
 
+JOINED = {"first layer joined": 1, "pools chained": 2, "convolved before stacking": 17}
+"""How many operations of YOLOX change."""
+
+
+@pytest.mark.parametrize("name", ["yolox_nano_416x416", "light_person_detector"])
+def test_cheaper_forms_give_the_same_numbers(data: Path, frames: Sequence[Frame], name: str) -> None:
+    """Of a real picture, within 1e-3, each alone and all together, from fewer copies."""
+    content = (data / "weights" / f"{name}.onnx").read_bytes()
+    height, width = next(iter(OnnxEngine(content).inputs.values())).shape[2:]
+    picture = frames[0].image(width, height).transpose(2, 0, 1)[None].astype(np.float32)
+    before = _run(content, picture)
+    together = Nodes(content)
+    for step, form in FORMS.items():
+        alone = Nodes(content)
+        assert form(alone) == form(together) == JOINED[step]
+        for nodes in (alone, together):
+            np.testing.assert_allclose(_run(nodes.content, picture)[0], before[0], atol=1e-3, rtol=1e-3)
+    kinds = Counter(node.op_type for node in together.graph.node)
+    assert (kinds["Slice"], kinds["Resize"]) == (0, 4)
+
+
+def test_cheaper_forms_take_any_number_of_pictures(data: Path) -> None:
+    """Enlarged parts say how large they are, so that ONNX Runtime adds inside the convolution."""
+    graph = Graph((data / "weights" / "yolox_nano_416x416.onnx").read_bytes())
+    graph.free_batch()
+    nodes = Nodes(graph.content)
+    for form in FORMS.values():
+        form(nodes)
+    pair = np.random.default_rng(0).random((2, 3, 416, 416)).astype(np.float32)
+    single = [_run(graph.content, pair[row : row + 1])[0] for row in range(2)]
+    np.testing.assert_allclose(_run(nodes.content, pair)[0], np.concatenate(single), atol=1e-3, rtol=1e-3)
+    stated = {
+        entry.name: [side.dim_param or side.dim_value for side in entry.type.tensor_type.shape.dim]
+        for entry in nodes.graph.value_info
+    }
+    assert sorted(stated.values()) == [["batch", 32, 52, 52]] * 2 + [["batch", 64, 26, 26]] * 2
+
+
+@pytest.mark.parametrize(
+    ("step", "name", "reason"),
+    [
+        ("first layer joined", "nanodet_m_320", "no slices to be joined with"),
+        ("pools chained", "picodet_s_320_coco", "no two of its pools"),
+        ("convolved before stacking", "nanodet_m_320", "nothing stacked goes into 1x1"),
+    ],
+)
+def test_what_has_no_cheaper_form_says_why(data: Path, step: str, name: str, reason: str) -> None:
+    """The step is then reported as not possible."""
+    nodes = Nodes((data / "weights" / f"{name}.onnx").read_bytes())
+    with pytest.raises(CannotChange, match=reason):
+        FORMS[step](nodes)
+
+
+def test_a_form_that_changes_a_number_is_undone(
+    made: Package, frames: Sequence[Frame], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Here a bias of the last layer that was made larger on the way: the file stays as it was before the step."""
+
+    def wrong(nodes: Nodes) -> int:
+        bias = next(node for node in reversed(nodes.graph.node) if node.op_type == "Conv").input[2]
+        entry = next(entry for entry in nodes.graph.initializer if entry.name == bias)
+        entry.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(entry) + np.float32(0.5), bias))
+        return 1
+
+    monkeypatch.setitem(FORMS, "pools chained", wrong)
+    reported: list[Step] = []
+    prepare(_copy(made, tmp_path / "copy"), frames[:4], Wishes(sizes=(), rounds=1), reported.append)
+    steps = {step.name: step for step in reported}
+    assert "the same picture comes out changed" in steps["pools chained"].detail
+    assert [steps[name].kept for name in FORMS] == [True, False, True]
+
+
 @pytest.mark.parametrize(
     ("name", "size", "rows"), [("yolox_nano_416x416", (416, 256), 2184), ("nanodet_m_320", (320, 192), 960)]
 )
@@ -250,7 +325,7 @@ def test_without_the_onnx_package_it_is_said_what_brings_it(monkeypatch: pytest.
     """The extra's name is in the message."""
     monkeypatch.setitem(__import__("sys").modules, "onnx", None)
     with pytest.raises(UsageError, match=r"camcount\[prepare\]"):
-        prepare_graph.require_onnx()
+        prepare_nodes.require_onnx()
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from camcount.frame import Frame
 from camcount.models.manifest import Manifest, manifest_of, output_fields, picture_fields
 from camcount.models.package import Package, seal
 from camcount.models.packaged import detector_of
-from camcount.models.prepare import alignment
+from camcount.models.prepare_steps import alignment
 from camcount.models.version import parse_version
 from camcount.protocols import Engine
 

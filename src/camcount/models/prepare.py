@@ -5,56 +5,36 @@ The plain artifact stays in the package: every step can be undone, and its check
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-import numpy as np
-
 from camcount.detection.buckets import BucketDetector, best_size
 from camcount.detection.detector import ModelDetector
-from camcount.detection.spec import ModelSpec
 from camcount.detections import Detections
-from camcount.engines.onnx import OnnxEngine
-from camcount.engines.onnx_saving import simplified
 from camcount.errors import ModelError, UsageError
 from camcount.frame import Frame
 from camcount.models.agreement import Agreement, agreement, answers, times_as_fast
 from camcount.models.manifest import Manifest, Plain, Size, Step
 from camcount.models.package import Package, seal
 from camcount.models.packaged import detector_of
-from camcount.models.prepare_graph import CannotChange, Graph
+from camcount.models.prepare_nodes import CannotChange
+from camcount.models.prepare_steps import (
+    FORMS,
+    Draft,
+    add_size,
+    alignment,
+    free_batch,
+    in_cheaper_form,
+    keep_labels,
+    rectangle,
+    simplify,
+)
 
 LEAST = 0.99
 _ENOUGH = 10
 """Fewer sure boxes than this prove nothing."""
-
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """A model on its way: its files by input size, the main one first, and the classes that are left."""
-
-    spec: ModelSpec
-    files: Mapping[Size, bytes]
-
-    @property
-    def main(self) -> Size:
-        """The main input size."""
-        return self.spec.width, self.spec.height
-
-    def detector(self, size: Size | None = None) -> ModelDetector | BucketDetector:
-        """The draft as a detector; in one input size only, if one is given."""
-        if size is not None:
-            return self._in(size)
-        return BucketDetector(
-            self._in(self.main), {at: partial(self._in, at) for at in self.files if at != self.main}
-        )
-
-    def _in(self, size: Size) -> ModelDetector:
-        spec = replace(self.spec, width=size[0], height=size[1])
-        return ModelDetector(OnnxEngine(self.files[size]), spec)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,12 +68,15 @@ class Preparation:
     def run(self) -> Draft:
         """All steps, one after the other; what the last kept one left."""
         self._answers = answers(self.plain.detector(), self.frames)
-        draft = self._try("free batch axis", self.plain, _free_batch)
+        draft = self._try("free batch axis", self.plain, free_batch)
         if self.wishes.labels is not None:
-            draft = self._try("fewer classes", draft, partial(_keep_labels, labels=self.wishes.labels))
+            draft = self._try("fewer classes", draft, partial(keep_labels, labels=self.wishes.labels))
         for size in self._sizes():
-            draft = self._try(f"input {size[0]}x{size[1]}", draft, partial(_add_size, size=size), size)
-        return self._try("constants folded", draft, _simplify)
+            draft = self._try(f"input {size[0]}x{size[1]}", draft, partial(add_size, size=size), size)
+        draft = self._try("constants folded", draft, simplify)
+        for name, form in FORMS.items():
+            draft = self._try(name, draft, partial(in_cheaper_form, form=form))
+        return draft
 
     def _sizes(self) -> Iterator[Size]:
         main = self.plain.main
@@ -126,7 +109,7 @@ class Preparation:
         found = agreement([self._answers[row] for row in rows], answers(changed, frames), after.spec.labels)
         holds = min(found.recall, found.precision) >= self.wishes.least
         enough = found.plain_sure >= _ENOUGH
-        speed = times_as_fast(before.detector(), changed, frames[:16], self.wishes.rounds)
+        speed = times_as_fast(before.detector(), changed, _spread(frames, 16), self.wishes.rounds)
         if not enough:
             detail += f"; only {found.plain_sure} sure boxes in the sample pictures: give a video with more in it"
         step = Step(
@@ -149,80 +132,6 @@ class Preparation:
             for row, frame in enumerate(self.frames)
             if best_size(sizes, draft.spec.fit, frame.width, frame.height) == size
         ]
-
-
-def rectangle(main: Size, step: int, width: int, height: int) -> Size:
-    """The smallest input size in which a picture of that shape is as large as in the main one.
-
-    >>> rectangle((416, 416), 32, 1920, 1080), rectangle((416, 416), 32, 640, 480)
-    ((416, 256), (416, 320))
-    """
-    scale = min(main[0] / width, main[1] / height)
-    sides = (round(side * scale) for side in (width, height))
-    across, down = (min(-(-side // step) * step, limit) for side, limit in zip(sides, main, strict=True))
-    return across, down
-
-
-def alignment(spec: ModelSpec) -> int:
-    """What both sides of an input size have to be multiples of, as far as the model's own size shows."""
-    strides = spec.parameters.get("strides", (32,))
-    return math.gcd(spec.width, spec.height, max(strides))
-
-
-def _free_batch(draft: Draft) -> tuple[Draft, str]:
-    def change(graph: Graph) -> None:
-        if graph.batch_is_free:
-            raise CannotChange("it takes any number of pictures already")
-        graph.free_batch()
-
-    changed = _changed(draft, change)
-    _require_equal_batch(changed)
-    return changed, "any number of pictures at once"
-
-
-def _require_equal_batch(draft: Draft) -> None:
-    engine = OnnxEngine(draft.files[draft.main])
-    info = next(iter(engine.inputs.values()))
-    pair = (
-        np.random.default_rng(0).random((2, *(side or 1 for side in info.shape[1:])), np.float32).astype(info.dtype)
-    )
-    both = engine.run({info.name: pair})
-    single = [engine.run({info.name: pair[row : row + 1]}) for row in range(2)]
-    for number, output in enumerate(both):
-        if not np.allclose(output, np.concatenate([one[number] for one in single]), rtol=1e-3, atol=1e-2):
-            raise CannotChange("pictures that go in together come out changed")
-
-
-def _keep_labels(draft: Draft, labels: Sequence[str]) -> tuple[Draft, str]:
-    names = draft.spec.labels
-    kept = [number for number, name in enumerate(names) if name in labels]
-    if len(kept) == len(names):
-        raise CannotChange("it has no other classes")
-    changed = _changed(draft, lambda graph: graph.keep_classes(kept, len(names)))
-    spec = replace(draft.spec, labels=tuple(names[number] for number in kept))
-    return replace(changed, spec=spec), f"{len(names)} classes cut to {len(kept)}"
-
-
-def _add_size(draft: Draft, size: Size) -> tuple[Draft, str]:
-    graph = Graph(draft.files[draft.main])
-    graph.resize(*size)
-    share = size[0] * size[1] / (draft.main[0] * draft.main[1])
-    return replace(draft, files={**draft.files, size: graph.content}), f"{share:.0%} of the pixels"
-
-
-def _simplify(draft: Draft) -> tuple[Draft, str]:
-    files = {size: simplified(content) for size, content in draft.files.items()}
-    counts = [Graph(content).nodes for content in (draft.files[draft.main], files[draft.main])]
-    return replace(draft, files=files), f"{counts[0]} nodes to {counts[1]}"
-
-
-def _changed(draft: Draft, change: Callable[[Graph], object]) -> Draft:
-    files = {}
-    for size, content in draft.files.items():
-        graph = Graph(content)
-        change(graph)
-        files[size] = graph.content
-    return replace(draft, files=files)
 
 
 def prepare(
@@ -342,4 +251,9 @@ def check(package: Package, frames: Sequence[Frame], rounds: int = 5) -> tuple[A
     plain = plain_detector(package)
     prepared = detector_of(package)
     found = agreement(answers(plain, frames), answers(prepared, frames), prepared.labels)
-    return found, times_as_fast(plain, prepared, frames[:32], rounds)
+    return found, times_as_fast(plain, prepared, _spread(frames, 32), rounds)
+
+
+def _spread(frames: Sequence[Frame], count: int) -> Sequence[Frame]:
+    """About so many of them, from all over."""
+    return frames[:: max(1, len(frames) // count)]

@@ -13,33 +13,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from camcount.errors import CamcountError, UsageError
-
-Shape = tuple[int, ...]
+from camcount.models.prepare_nodes import CannotChange, Nodes, Shape, sides_of
 
 _THROUGH = {"Sigmoid", "Concat", "Reshape", "Transpose", "Identity", "Cast", "Flatten", "Mul", "Split", "Slice"}
 """What may lie between a class head and the outputs: nothing that mixes one class with another."""
-
-
-class CannotChange(CamcountError):
-    """The graph does not allow the change; the message is the reason."""
-
-    code = "MODEL_003"
-
-
-def require_onnx() -> Any:
-    """The onnx package.
-
-    Raises:
-        UsageError: it is not installed.
-    """
-    try:
-        import onnx
-    except ImportError:
-        raise UsageError('preparing models needs the onnx package: pip install "camcount[prepare]"') from None
-    return onnx
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +65,7 @@ def groups(before: Sequence[int], after: Sequence[int]) -> list[_Group]:
     return found
 
 
-class Graph:
+class Graph(Nodes):
     """One ONNX model that is being changed.
 
     Args:
@@ -99,38 +77,18 @@ class Graph:
     """
 
     def __init__(self, content: bytes) -> None:
-        self._onnx = require_onnx()
-        try:
-            self._model = self._onnx.load_model_from_string(content)
-        except Exception as error:
-            raise CannotChange(f"it is not an ONNX file that can be changed: {type(error).__name__}") from error
-        self._graph = self._model.graph
-        constants = {entry.name for entry in self._graph.initializer}
-        inputs = [entry for entry in self._graph.input if entry.name not in constants]
-        # old exporters list constants among the inputs, which keeps runtimes from folding them
-        del self._graph.input[:]
-        self._graph.input.extend(inputs)
-        if len(inputs) != 1 or len(_sides(inputs[0])) != 4 or 0 in _sides(inputs[0])[1:]:
+        super().__init__(content)
+        inputs = self.graph.input
+        if len(inputs) != 1 or len(sides_of(inputs[0])) != 4 or 0 in sides_of(inputs[0])[1:]:
             raise CannotChange("it has more than one input, or one of no fixed size")
-        self._input = self._graph.input[0]
-        self._shapes = self._inferred()
+        self._input = self.graph.input[0]
+        self._shapes = self.shapes()
         self._relations = self._reshapes()
-
-    @property
-    def content(self) -> bytes:
-        """The changed model."""
-        content: bytes = self._model.SerializeToString()
-        return content
-
-    @property
-    def nodes(self) -> int:
-        """How many operations it has."""
-        return len(self._graph.node)
 
     @property
     def batch_is_free(self) -> bool:
         """Whether the first side of the input is open."""
-        return not _sides(self._input)[0]
+        return not sides_of(self._input)[0]
 
     def free_batch(self) -> None:
         """Lets any number of pictures go in at once.
@@ -143,9 +101,9 @@ class Graph:
             if (first.first, first.last, first.target) != (0, 1, (1,)):
                 raise CannotChange(f"the Reshape {node} mixes the batch with what is in it")
         self._settle()
-        for entry in (self._input, *self._graph.output):
+        for entry in (self._input, *self.graph.output):
             entry.type.tensor_type.shape.dim[0].dim_param = "batch"
-        del self._graph.value_info[:]
+        del self.graph.value_info[:]
 
     def resize(self, width: int, height: int) -> None:
         """Another size of the input's pictures, in pixels; for inputs ``[B, 3, H, W]``.
@@ -170,25 +128,25 @@ class Graph:
             raise CannotChange(f"no last layer with {classes} class outputs was found")
         self._require_independence()
         for node, offset in heads:
-            width = self._constant(node.input[1]).shape[0]
+            width = self.constant(node.input[1]).shape[0]
             rows = [*range(offset), *(offset + number for number in kept), *range(offset + classes, width)]
             for place in range(1, len(node.input)):
-                node.input[place] = self._new_constant(node.input[place], self._constant(node.input[place])[rows])
+                node.input[place] = self.new_constant(node.input[place], self.constant(node.input[place])[rows])
         self._settle(old_classes=classes, new_classes=len(kept))
         return len(heads)
 
     def _settle(self, old_classes: int = 0, new_classes: int = 0) -> None:
         """Derives the targets of all Reshapes and the parts of all Splits anew, from the input on."""
-        del self._graph.value_info[:]
-        for output in self._graph.output:
+        del self.graph.value_info[:]
+        for output in self.graph.output:
             for side in output.type.tensor_type.shape.dim:
                 side.Clear()
-        open_ = {node.output[0] for node in self._graph.node if node.output[0] in self._relations}
+        open_ = {node.output[0] for node in self.graph.node if node.output[0] in self._relations}
         if old_classes:
             self._cut_splits(old_classes, new_classes)
         while open_:
-            shapes, unsure, waiting = self._inferred(), set[str](), len(open_)
-            for node in self._graph.node:
+            shapes, unsure, waiting = self.shapes(), set[str](), len(open_)
+            for node in self.graph.node:
                 name = node.output[0]
                 if name in open_ and node.input[0] not in unsure:
                     if node.input[0] not in shapes:
@@ -200,8 +158,8 @@ class Graph:
                     unsure.update(node.output)
             if len(open_) == waiting:
                 raise CannotChange("its Reshapes depend on one another")
-        self._shapes = self._inferred()
-        for output in self._graph.output:
+        self._shapes = self.shapes()
+        for output in self.graph.output:
             for side, size in zip(output.type.tensor_type.shape.dim, self._shapes[output.name], strict=False):
                 if size:
                     side.dim_value = size
@@ -213,10 +171,10 @@ class Graph:
         target = [size for group in relation for size in group.after([side or 1 for side in sides])]
         if (relation[0].first, relation[0].last, relation[0].target) == (0, 1, (1,)):
             target[0] = 0  # in a target, 0 means: as in the input
-        node.input[1] = self._new_constant(node.input[1], np.array(target, np.int64))
+        node.input[1] = self.new_constant(node.input[1], np.array(target, np.int64))
 
     def _cut_splits(self, old: int, new: int) -> None:
-        for node in self._graph.node:
+        for node in self.graph.node:
             if node.op_type != "Split":
                 continue
             attribute = next((a for a in node.attribute if a.name == "split"), None)
@@ -229,15 +187,15 @@ class Graph:
             if attribute:
                 attribute.ints[:] = sizes
             elif len(node.input) > 1:
-                node.input[1] = self._new_constant(node.input[1], np.array(sizes, np.int64))
+                node.input[1] = self.new_constant(node.input[1], np.array(sizes, np.int64))
 
     def _class_heads(self, classes: int) -> Iterator[tuple[Any, int]]:
         """Convolutions that give class scores, and the first of their outputs that does."""
-        users = self._users()
-        for node in self._graph.node:
-            if node.op_type != "Conv" or not self._is_constant(node.input[1]) or not self._ends_here(node.output[0]):
+        users = self.users()
+        for node in self.graph.node:
+            if node.op_type != "Conv" or not self.is_constant(node.input[1]) or not self._ends_here(node.output[0]):
                 continue
-            width = self._constant(node.input[1]).shape[0]
+            width = self.constant(node.input[1]).shape[0]
             if width == classes:
                 yield node, 0
             for user in users.get(node.output[0], ()):
@@ -247,7 +205,7 @@ class Graph:
 
     def _ends_here(self, name: str) -> bool:
         """Whether a value goes to the outputs through nothing but `_THROUGH` and Softmax."""
-        users, waiting = self._users(), [name]
+        users, waiting = self.users(), [name]
         while waiting:
             for user in users.get(waiting.pop(), ()):
                 if user.op_type not in _THROUGH | {"Softmax"}:
@@ -257,65 +215,17 @@ class Graph:
 
     def _require_independence(self) -> None:
         if any(
-            node.op_type in ("Softmax", "LogSoftmax") and self._ends_here(node.output[0]) for node in self._graph.node
+            node.op_type in ("Softmax", "LogSoftmax") and self._ends_here(node.output[0]) for node in self.graph.node
         ):
             raise CannotChange("the scores of its classes depend on one another (Softmax)")
-
-    def _users(self) -> dict[str, list[Any]]:
-        users: dict[str, list[Any]] = {}
-        for node in self._graph.node:
-            for name in node.input:
-                users.setdefault(name, []).append(node)
-        return users
 
     def _reshapes(self) -> dict[str, list[_Group]]:
         """By output, how the sides come about, of every Reshape whose target is written into the file."""
         relations = {}
-        for node in self._graph.node:
-            if node.op_type == "Reshape" and self._is_constant(node.input[1]):
+        for node in self.graph.node:
+            if node.op_type == "Reshape" and self.is_constant(node.input[1]):
                 before, after = (self._shapes.get(name, ()) for name in (node.input[0], node.output[0]))
                 if not before or not after:
                     raise CannotChange(f"the shapes at the Reshape {node.output[0]} are not known")
                 relations[node.output[0]] = groups([side or 1 for side in before], [side or 1 for side in after])
         return relations
-
-    def _inferred(self) -> dict[str, Shape]:
-        try:
-            inferred = self._onnx.shape_inference.infer_shapes(self._model).graph
-        except Exception as error:
-            raise CannotChange(f"its shapes do not fit together: {type(error).__name__}") from error
-        return {entry.name: _sides(entry) for entry in (*inferred.input, *inferred.value_info, *inferred.output)}
-
-    def _is_constant(self, name: str) -> bool:
-        return self._find(name) is not None
-
-    def _constant(self, name: str) -> NDArray[Any]:
-        found = self._find(name)
-        assert found is not None
-        values: NDArray[Any] = self._onnx.numpy_helper.to_array(found)
-        return values
-
-    def _find(self, name: str) -> Any | None:
-        for entry in self._graph.initializer:
-            if entry.name == name:
-                return entry
-        for node in self._graph.node:
-            if node.op_type == "Constant" and node.output[0] == name:
-                return next((a.t for a in node.attribute if a.name == "value"), None)
-        return None
-
-    def _new_constant(self, old: str, values: NDArray[Any]) -> str:
-        """Adds a constant beside an old one, which others may use, and drops the old one where nobody does."""
-        taken = {entry.name for entry in self._graph.initializer}
-        name = next(f"{old}.{n}" for n in range(len(taken) + 1) if f"{old}.{n}" not in taken)
-        self._graph.initializer.append(self._onnx.numpy_helper.from_array(values, name))
-        if sum(old in node.input for node in self._graph.node) == 1:
-            unused = [entry for entry in self._graph.initializer if entry.name == old]
-            for entry in unused:
-                self._graph.initializer.remove(entry)
-        return name
-
-
-def _sides(entry: Any) -> Shape:
-    """The sides of a value, 0 where open."""
-    return tuple(side.dim_value for side in entry.type.tensor_type.shape.dim)
