@@ -50,7 +50,7 @@ class Plan:
     open_rate: float
 
 
-FULL = Plan(dict(zip(LEVELS, (2, 6, 6, 6, 8), strict=True)), rounds=3, floor=3, open=60, open_rate=100)
+FULL = Plan(dict(zip(LEVELS, (2, 5, 5, 5, 6), strict=True)), rounds=3, floor=2, open=60, open_rate=100)
 QUICK = Plan(dict.fromkeys(LEVELS, 2), rounds=1, floor=1, open=5, open_rate=100)
 
 

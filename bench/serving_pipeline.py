@@ -58,7 +58,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, default=DATA / "weights" / "yolox_nano_416x416.onnx")
     parser.add_argument("--frames", type=int, default=300)
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--quick", action="store_true", help="one round of 60 frames: shows only that it works")
     parser.add_argument("videos", nargs="*", type=Path)
     given = parser.parse_args()

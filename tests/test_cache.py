@@ -87,6 +87,17 @@ TestLru = LruMachine.TestCase
 TestLru.settings = settings(deadline=None, max_examples=50)
 
 
+def test_a_value_ends_on_the_second() -> None:
+    """What is kept for 10 s is there just before they are over, and not when they are."""
+    now = [0.0]
+    cache = MemoryCache(SMALL, lambda: now[0])
+    cache.put("inference", "m:1", b"value")
+    found = []
+    for now[0] in (9.999, 10.0):
+        found.append(cache.get("inference", "m:1"))
+    assert found == [b"value", None]
+
+
 def test_many_threads_share_one_memory_cache() -> None:
     """Four threads that put, get and invalidate at once see only whole values, and the bound holds."""
     cache = MemoryCache(CacheSettings(url=None, max_results=50))

@@ -16,7 +16,7 @@ from camcount.models.loader import Loader
 from camcount.models.loading import Lease, LoadingSettings
 from camcount.models.loading_state import State
 from camcount.protocols import Detector, Recorder, ResultCache, Thresholds
-from camcount.serving.cache_keys import inference_key
+from camcount.serving.cache_keys import inference_key, model_prefix
 from camcount.serving.cache_values import decode, encode
 from camcount.serving.calls import Call, settle
 from camcount.serving.jobs import Done, Job
@@ -197,7 +197,7 @@ class DataPlane:
         if anew:
             self._loader.reload(target.key)
             if self._cache is not None:
-                self._cache.invalidate(f"{target.key}:")
+                self._cache.invalidate(model_prefix(target.name, target.version))
         else:
             self._loader.acquire(target.key).release()
         return self.model(reference)
@@ -310,14 +310,14 @@ class DataPlane:
             deadline=call.deadline,
             submitted=time.monotonic(),
             begun=call.future.running(),
-            finish=lambda job, outcome: self._ended(call, job, outcome),
+            finish=lambda job, outcome: self._ended(call, replicas, job, outcome),
         )
         try:
             replicas.submit(job)
         except CamcountError as error:
             self._fail(call, error)
 
-    def _ended(self, call: Call, job: Job, outcome: Done | CamcountError | None) -> None:
+    def _ended(self, call: Call, replicas: Replicas, job: Job, outcome: Done | CamcountError | None) -> None:
         """A replica is done with it, one way or another."""
         call.attempts += job.attempts
         if outcome is None:
@@ -329,7 +329,8 @@ class DataPlane:
             return
         answer = call.answer(outcome)
         settle(call.future, answer)
-        if call.key and self._cache is not None and isinstance(answer, Answer):
+        # what a model that is being replaced still answers must not be found after its replacement
+        if self._cache is not None and call.key and isinstance(answer, Answer) and self._models.has(call, replicas):
             self._cache.put("inference", call.key, encode(answer.detections))
         self._close_call(call, answer, "ok")
 

@@ -1,0 +1,160 @@
+"""The comparison of servers measures what it says: the job, the load, the verdicts, the faults."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from bench.serving_bad_inputs import rows
+from bench.serving_faulty import Faulty
+from bench.serving_frames import frames
+from bench.serving_job import Job, agree, write_job
+from bench.serving_load import Load, OpenLoop
+from bench.serving_results import OWN, STOCK, Block, Floor, Results
+from bench.serving_scenes import Watch
+from bench.serving_servers import Contender, Running, free_port
+
+from camcount.detection.load import detector_for
+from camcount.video.encoded import picture_frame
+
+
+@pytest.fixture(scope="module")
+def pictures(data: Path, tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
+    """Some of the pictures that are posted."""
+    return [path.read_bytes() for path in frames(data, tmp_path_factory.mktemp("frames"))[:4]]
+
+
+@pytest.mark.parametrize("scaled", [False, True])
+def test_the_job_of_the_peers_finds_what_camcount_finds(
+    data: Path, tmp_path: Path, pictures: list[bytes], scaled: bool
+) -> None:
+    """What is compared is the same work: all sure boxes are there, whole and scaled decoding alike."""
+    model = data / "weights" / "yolox_nano_416x416.onnx"
+    job = Job(write_job(tmp_path, {(416, 416): model}, classes=80, scaled=scaled))
+    detector = detector_for(str(model), confidence=0.25)
+    sure = same = 0
+    for picture in pictures:
+        found = detector.detect([picture_frame(picture)])[0]
+        boxes = [
+            {"label": found.labels[k], "box": [x, y, right - x, bottom - y]}
+            for k, (x, y, right, bottom) in zip(found.class_id, found.xyxy.tolist(), strict=True)
+        ]
+        of, both = agree(job.detect(picture), boxes)
+        sure, same = sure + of, same + both
+    assert sure >= 10
+    assert same >= 0.95 * sure
+
+
+def test_no_picture_is_a_value_error(data: Path, tmp_path: Path) -> None:
+    """The peers' few lines answer 400 to that."""
+    model = data / "weights" / "yolox_nano_416x416.onnx"
+    job = Job(write_job(tmp_path, {(416, 416): model}, classes=80, scaled=False))
+    for bad in (b"", b"no picture"):
+        with pytest.raises(ValueError, match="no picture"):
+            job.run(bad)
+
+
+def _load(rate: float, p95: float, errors: int = 0) -> Load:
+    return Load(rate=rate, p50=p95 / 2, p95=p95, p99=p95, refused=errors, broken=0, cpu_ms=10)
+
+
+def _results(ours: float, p95: float) -> Results:
+    results = Results()
+    floors = {job: [Floor(100, 9.5), Floor(100, 9.5)] for job in ("F1", "F1 scaled")}
+    results.blocks[STOCK] = [Block({8: _load(ours, p95), 100: _load(ours, p95)}, floors)]
+    results.blocks["Other"] = [Block({8: _load(90, 100), 100: _load(80, 1000)}, floors)]
+    results.blocks[OWN] = [Block({32: _load(150, 200)}, {"F2": [Floor(160, 6), Floor(140, 6)]})]
+    return results
+
+
+def test_verdicts_follow_from_the_figures() -> None:
+    """A ratio is taken to the floor of the same minutes, and the best peer is the best at any load."""
+    found = {verdict.demand: verdict for verdict in _results(98, 900).verdicts()}
+    assert len(found) == 5
+    assert all(verdict.met for verdict in found.values())
+    assert "1.667" in [verdict.measured for verdict in found.values()]
+    missed = [verdict.demand for verdict in _results(96, 1100).verdicts() if not verdict.met]
+    assert len(missed) == 3
+    assert missed[-1] == "F1, c=100: p95 no worse than the best peer's"
+
+
+def test_errors_of_our_own_are_counted_and_those_of_others_not() -> None:
+    """They alone decide how the benchmark ends."""
+    results = _results(98, 900)
+    results.blocks["Other"][0].loads[8] = _load(90, 100, errors=7)
+    assert results.errors() == 0
+    results.open = replace(_load(100, 50), broken=2)
+    assert results.errors() == 2
+
+
+async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Every third request is refused, and the connection closed by the server after each second one."""
+    for number in range(2):
+        head = await reader.readuntil(b"\r\n\r\n")
+        size = int(next(line[15:] for line in head.split(b"\r\n") if line.startswith(b"Content-Length:")))
+        body = await reader.readexactly(size)
+        status = b"503 Busy" if body == b"refuse" else b"200 OK"
+        writer.write(b"HTTP/1.1 " + status + b"\r\nContent-Length: 2\r\n\r\n{}")
+        if number:
+            writer.close()
+
+
+def test_the_open_loop_counts_every_request_and_survives_closed_connections() -> None:
+    """A connection that the server closed while it was idle is no error of the server's."""
+
+    async def measure() -> tuple[OpenLoop, Load]:
+        port = free_port()
+        async with await asyncio.start_server(_serve, "127.0.0.1", port):
+            loop = OpenLoop(port, "/x", {"Content-Type": "image/jpeg"}, [b"one", b"two", b"refuse"])
+            return loop, await loop.run(rate=60, seconds=1.0)
+
+    loop, load = asyncio.run(measure())
+    assert 30 < len(loop.statuses) == len(loop.latencies) < 100
+    assert load.broken == 0
+    assert load.refused == len(loop.statuses) // 3
+    assert load.p50 < 500
+
+
+def test_the_open_loop_counts_what_never_answers() -> None:
+    """Nobody listens: every request is broken."""
+    loop = OpenLoop(free_port(), "/x", {}, [b"one"])
+    load = asyncio.run(loop.run(rate=50, seconds=0.3))
+    assert load.broken == len(loop.statuses) > 0
+
+
+def test_the_faulty_detector_obeys_orders(tmp_path: Path) -> None:
+    """Only the instance that is meant fails, and only as long as it is told to; what ends its thread does so once."""
+    first, second = Faulty(None, str(tmp_path)), Faulty(None, str(tmp_path))
+    assert (first.number, second.number) == (1, 2)
+    feeds = {"images": np.zeros((1, 3, 64, 64), np.float32)}
+    (tmp_path / "raise-1").touch()
+    (tmp_path / "exit-2").touch()
+    with pytest.raises(RuntimeError):
+        first.run(feeds)
+    with pytest.raises(SystemExit):
+        second.run(feeds)
+    (tmp_path / "raise-1").unlink()
+    assert first.run(feeds)[0].shape == second.run(feeds)[0].shape == (1, 1, 6)
+
+
+def test_a_breaker_has_closed_when_it_was_seen_open_before() -> None:
+    """One that never opened has not closed, and one that is open at the end has not either."""
+    contender = Contender("none", lambda folder, port: [], "/", "/")
+    watch = Watch(Running(contender, 0, None, Path()))  # type: ignore[arg-type] # nothing runs here
+    watch.seen = [(0.2, {"a": "closed", "b": "closed"})]
+    assert (watch.opened(), watch.closed()) == (None, None)
+    watch.seen.append((1.0, {"a": "open", "b": "closed"}))
+    assert (watch.opened(), watch.closed()) == (1.0, None)
+    watch.seen += [(4.0, {"a": "half-open", "b": "closed"}), (4.2, {"a": "closed", "b": "closed"})]
+    assert (watch.opened(), watch.closed()) == (1.0, 4.2)
+
+
+def test_bad_pictures_are_as_bad_as_their_names(pictures: list[bytes]) -> None:
+    """A row is refused for what its name says, and for nothing else."""
+    given = rows(pictures[0], b"")
+    assert len(given["half a JPEG"][0]) == len(pictures[0]) // 2
+    assert len(given["50 MB of zeros"][0]) > 20 * 1024 * 1024
+    assert given["a model that is not there"][0] == pictures[0]
