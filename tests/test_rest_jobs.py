@@ -121,6 +121,23 @@ def test_a_job_that_fails_has_its_error(client: httpx.Client, plane: StandIn) ->
     }
 
 
+@pytest.mark.parametrize("batch", [False, True], ids=["one picture", "batch"])
+def test_a_job_waits_where_too_much_is_asked(client: httpx.Client, plane: StandIn, batch: bool) -> None:
+    """A full queue refuses an interactive request at once; a job comes again until there is room."""
+    plane.failure = Overloaded("the queue is full", 0.02)
+    if batch:
+        accepted = client.post(BATCH, json={"images": [base64.b64encode(PICTURE).decode()]})
+    else:
+        accepted = client.post(INFERENCE, content=PICTURE, headers=JPEG)
+    deadline = time.monotonic() + 10
+    while plane.computed < 3 and time.monotonic() < deadline:
+        time.sleep(0.005)
+    plane.failure = None
+    result = ended(client, accepted.json()["statusUrl"])["result"]
+    assert "error" not in str(result)
+    assert plane.computed >= 3
+
+
 def test_what_cannot_be_used_is_no_job(client: httpx.Client, plane: StandIn) -> None:
     """A picture that cannot be read is refused at once, not later."""
     assert client.post(INFERENCE, content=b"text", headers=JPEG).status_code == 400

@@ -14,7 +14,7 @@ from camcount.api.answers import batch_failure, batch_item, new_id, timestamp
 from camcount.api.errors import failure
 from camcount.api.formats import MEDIA_TYPES, format_of, written
 from camcount.api.inference import Infers, accepted, answered
-from camcount.api.jobs import Jobs
+from camcount.api.jobs import Jobs, patiently
 from camcount.api.reading import (
     JSON_TYPE,
     body_of,
@@ -85,6 +85,7 @@ class _Batch:
     def __init__(self, plane: Infers, body: BatchBody, model: str, name: str, largest_pixels: int) -> None:
         self._plane, self._body, self._model, self._name = plane, body, model, name
         self._largest_pixels = largest_pixels
+        self._patient = False
         self.request_id = self.trace = ""
 
     async def answer(self) -> dict[str, Any]:
@@ -104,7 +105,8 @@ class _Batch:
         }
 
     async def json(self) -> bytes:
-        """The same as a job's result."""
+        """The same as a job's result: it has time."""
+        self._patient = True
         return orjson.dumps(await self.answer())
 
     async def _work_off(self, rows: Iterator[int], results: list[dict[str, Any]]) -> None:
@@ -127,4 +129,6 @@ class _Batch:
             request_id=self.request_id,
             trace=self.trace,
         )
+        if self._patient:
+            return batch_item(row, await patiently(lambda: self._plane.infer(request)))
         return batch_item(row, await self._plane.infer(request))

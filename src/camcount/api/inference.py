@@ -10,7 +10,7 @@ from starlette.types import Receive, Scope, Send
 
 from camcount.api.answers import inference_answer
 from camcount.api.formats import MEDIA_TYPES, format_of, written
-from camcount.api.jobs import Job, Jobs
+from camcount.api.jobs import Job, Jobs, patiently
 from camcount.api.reading import (
     JSON_TYPE,
     PICTURE_TYPES,
@@ -96,7 +96,7 @@ class Inference:
         later = replace(request, priority=Priority.BATCH, door="batch")
 
         async def work() -> bytes:
-            return orjson.dumps(inference_answer(await self._plane.infer(later)))
+            return orjson.dumps(inference_answer(await patiently(lambda: self._plane.infer(later))))
 
         return self._jobs.start(
             work,

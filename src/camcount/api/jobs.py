@@ -8,7 +8,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import orjson
 
@@ -21,6 +21,9 @@ Work = Callable[[], Awaitable[bytes]]
 """Does a job and gives its result as JSON."""
 
 _WAIT_S = 10.0
+_PATIENCE = 20
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True, eq=False)
@@ -55,6 +58,20 @@ class Job:
         if self.error is not None:
             body["error"] = self.error
         return orjson.dumps(body)
+
+
+async def patiently(ask: Callable[[], Awaitable[T]]) -> T:
+    """What ``ask`` gives; where too much is asked at the moment, a job can wait and ask again.
+
+    Raises:
+        Overloaded: it was refused again and again.
+    """
+    for _ in range(_PATIENCE):
+        try:
+            return await ask()
+        except Overloaded as error:
+            await asyncio.sleep(min(error.retry_after_s, _WAIT_S))
+    return await ask()
 
 
 class Jobs:

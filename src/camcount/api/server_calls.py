@@ -34,10 +34,24 @@ class ServerCalls:
     def router(self) -> APIRouter:
         """Their routes, described."""
         router = APIRouter()
-        job = "/api/v1/jobs/{jobId}"
-        gone = error_responses(JOB_CODES, refused=(404,))
+        self._add_jobs(router)
+        for path, call, summary in (
+            ("/health/live", self.live, "Whether the server runs"),
+            ("/health/ready", self.ready, "Whether its models are loaded"),
+            ("/metrics", self.metrics, "Measurements for Prometheus"),
+        ):
+            told = error_responses(("SYS_001",))
+            router.add_api_route(
+                path, call, tags=["server"], summary=summary, responses=told, response_class=Response
+            )
+        router.add_api_route("/docs", self.docs, include_in_schema=False)
+        router.add_api_route("/openapi.json", self.document, include_in_schema=False)
+        return router
+
+    def _add_jobs(self, router: APIRouter) -> None:
+        path, gone = "/api/v1/jobs/{jobId}", error_responses(JOB_CODES, refused=(404,))
         router.add_api_route(
-            job,
+            path,
             self.job,
             tags=["jobs"],
             summary="How a job stands",
@@ -45,7 +59,7 @@ class ServerCalls:
             response_class=Response,
         )
         router.add_api_route(
-            job,
+            path,
             self.cancel,
             methods=["DELETE"],
             tags=["jobs"],
@@ -53,22 +67,6 @@ class ServerCalls:
             status_code=204,
             responses=gone,
         )
-        for path, call, summary in (
-            ("/health/live", self.live, "Whether the server runs"),
-            ("/health/ready", self.ready, "Whether its models are loaded"),
-            ("/metrics", self.metrics, "Measurements for Prometheus"),
-        ):
-            router.add_api_route(
-                path,
-                call,
-                tags=["server"],
-                summary=summary,
-                responses=error_responses(("SYS_001",)),
-                response_class=Response,
-            )
-        router.add_api_route("/docs", self.docs, include_in_schema=False)
-        router.add_api_route("/openapi.json", self.document, include_in_schema=False)
-        return router
 
     async def job(self, job_id: JobId) -> Response:
         """`queued`, `running`, `done` with its result, or `failed` with its error."""
