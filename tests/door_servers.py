@@ -22,6 +22,7 @@ from camcount.api.websocket import stream_routes
 from camcount.serving.dataplane import DataPlane
 
 LIMIT = 8 * 2**20
+PIXELS = 4_000_000
 
 
 @dataclass
@@ -42,7 +43,8 @@ class Doors:
 @contextmanager
 def open_doors(plane: DataPlane, tally: Tally) -> Iterator[Doors]:
     """A uvicorn and a gRPC server in one event loop in a thread, as `camcount serve` runs them."""
-    routes = [*v2_routes(plane, tally, largest_body=LIMIT), *stream_routes(plane)]
+    streams = stream_routes(plane, largest_pixels=PIXELS)
+    routes = [*v2_routes(plane, tally, largest_body=LIMIT, largest_pixels=PIXELS), *streams]
     app = application(plane, doors=routes, body_limit=LIMIT)
     listening = socket.create_server(("127.0.0.1", 0))
     port = listening.getsockname()[1]
@@ -54,7 +56,7 @@ def open_doors(plane: DataPlane, tally: Tally) -> Iterator[Doors]:
     def run(work: Any) -> Any:
         return asyncio.run_coroutine_threadsafe(work, loop).result(30)
 
-    server = run(start_grpc(plane, tally, "127.0.0.1", 0, largest_message=LIMIT))
+    server = run(start_grpc(plane, tally, "127.0.0.1", 0, largest_message=LIMIT, largest_pixels=PIXELS))
     try:
         yield Doors(f"http://127.0.0.1:{port}", f"127.0.0.1:{server.port}", server, run)
     finally:

@@ -87,6 +87,17 @@ TestLru = LruMachine.TestCase
 TestLru.settings = settings(deadline=None, max_examples=50)
 
 
+def test_a_value_ends_on_the_second() -> None:
+    """What is kept for 10 s is there just before they are over, and not when they are."""
+    now = [0.0]
+    cache = MemoryCache(SMALL, lambda: now[0])
+    cache.put("inference", "m:1", b"value")
+    found = []
+    for now[0] in (9.999, 10.0):
+        found.append(cache.get("inference", "m:1"))
+    assert found == [b"value", None]
+
+
 def test_many_threads_share_one_memory_cache() -> None:
     """Four threads that put, get and invalidate at once see only whole values, and the bound holds."""
     cache = MemoryCache(CacheSettings(url=None, max_results=50))
@@ -153,9 +164,9 @@ def test_caching_can_be_switched_off() -> None:
 
 
 def test_kinds_are_kept_as_long_as_stated() -> None:
-    """Results 5 minutes, metadata an hour, weights a day, inference a minute, batches half an hour; no other kind."""
+    """Results 5 minutes, metadata an hour, inference a minute, batches half an hour; no other kind."""
     cache = CacheSettings(url=None)
-    kept = {"results": 300, "metadata": 3600, "weights": 86_400, "inference": 60, "batch": 1800}
+    kept = {"results": 300, "metadata": 3600, "inference": 60, "batch": 1800}
     assert {kind: cache.seconds(kind) for kind in kept} == kept
     for unknown in ("timeout", "check", "anything"):
         with pytest.raises(ValueError, match="not '"):

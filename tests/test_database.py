@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import Column, Integer, MetaData, Table, insert, inspect, select, text
+from sqlalchemy.exc import IntegrityError
 
 from camcount.errors import DatabaseUnavailable, DiskFull, UsageError
 from camcount.storage.database import Database, UtcDateTime, database_url, open_database
@@ -174,6 +175,19 @@ def test_postgres_says_that_its_disk_is_full(tmp_path: Path) -> None:
     database.close()
 
 
+def test_a_row_that_breaks_a_rule_is_no_outage(database: Database) -> None:
+    """Whoever wrote it is to know; the database is well."""
+
+    def write_twice() -> None:
+        with database.writing() as connection:
+            connection.execute(insert(NOTES), [{"number": 1}, {"number": 1}])
+
+    with pytest.raises(IntegrityError):
+        write_twice()
+    assert numbers(database) == []
+    database.close()
+
+
 def test_a_server_that_goes_and_comes_back() -> None:
     """SYS_002 while it is away; connections from before do not stand in the way afterwards."""
     server = new_server()
@@ -184,6 +198,10 @@ def test_a_server_that_goes_and_comes_back() -> None:
             connection.execute(text("SELECT 1"))
         assert caught.value.code == "SYS_002"
         server.start()
+        with database.reading() as connection:
+            assert connection.execute(text("SELECT 1")).scalar() == 1
+        server.stop()
+        server.start()  # while nobody asked
         with database.reading() as connection:
             assert connection.execute(text("SELECT 1")).scalar() == 1
         database.close()

@@ -404,3 +404,34 @@ def test_a_configured_name_may_stand_for_a_registered_model(make: Make) -> None:
     assert plane.detect(_request("gate:1.1.0")).version == "1.1.0"
     with pytest.raises(ModelNotFound):
         plane.detect(_request("street"))
+
+
+def test_a_model_that_nobody_asks_for_leaves_memory(make: Make) -> None:
+    """And is loaded again by the next request."""
+    plane = make(_models("a"), idle_s=0.2)
+    plane.detect(_request())
+    _until(lambda: plane.model("a").state == "registered")
+    assert plane.detect(_request()).model == "a"
+
+
+def test_a_new_server_knows_what_the_last_one_heard_from_a_registry_that_is_away(make: Make) -> None:
+    """Through a cache that outlives the server."""
+    cache = MemoryCache(CacheSettings())
+    make(registry=Shelf, ask_registry=True, cache=cache).detect(_request("street"))
+    away = make(registry=lambda: Shelf(away=True), ask_registry=True, cache=cache)
+    assert away.detect(_request("street")).version == "1.0.0"
+    with pytest.raises(ServiceError):
+        away.detect(_request("street:1.1.0"))
+
+
+def test_a_server_becomes_ready_when_a_model_loads_after_all(make: Make, faults: dict[str, Faults]) -> None:
+    """What failed at the start is not held against it for ever."""
+    models = _models("broken")
+    plane = make(models)
+    plane.start(["broken"])
+    assert not plane.ready()
+    models["broken"]["model"] = "a.onnx"
+    Path("a.onnx").touch()
+    plane._targets.configured["broken"] = ServedModel(model="a.onnx")
+    plane.detect(_request("broken"))
+    assert plane.ready()

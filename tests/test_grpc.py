@@ -5,12 +5,17 @@ from __future__ import annotations
 import subprocess
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import grpc
 import numpy as np
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from tritonclient.grpc import service_pb2
@@ -117,6 +122,7 @@ def test_every_datatype_has_its_field(datatype: str, field: str) -> None:
         ("nobody", "", b"", grpc.StatusCode.NOT_FOUND, "MODEL_001"),
         ("fake", "9.9.9", b"", grpc.StatusCode.FAILED_PRECONDITION, "MODEL_004"),
         ("fake", "", b"no picture", grpc.StatusCode.INVALID_ARGUMENT, "INF_001"),
+        ("fake", "", jpeg(3000, 2000), grpc.StatusCode.INVALID_ARGUMENT, "INF_001"),
         ("../fake.onnx", "", b"", grpc.StatusCode.NOT_FOUND, "MODEL_001"),
         ("http://127.0.0.1/x", "", b"", grpc.StatusCode.FAILED_PRECONDITION, "MODEL_004"),
     ],
@@ -196,3 +202,28 @@ def test_a_port_that_is_taken_is_an_error(doors: Doors, fakes: Make) -> None:
     plane, tally, _ = fakes()
     with pytest.raises(ServiceError, match="is the port taken"):
         doors.run(start_grpc(plane, tally, "127.0.0.1", doors.server.port))
+
+
+def test_the_port_can_be_encrypted(doors: Doors, fakes: Make) -> None:
+    """With a certificate that the client knows."""
+    plane, tally, _ = fakes()
+    chain, key = _certificate()
+    server = doors.run(start_grpc(plane, tally, "127.0.0.1", 0, tls=(chain, key)))
+    try:
+        with grpc.secure_channel(f"localhost:{server.port}", grpc.ssl_channel_credentials(chain)) as channel:
+            assert _call(channel, "ServerReady", RPCS["ServerReady"].request()).ready
+    finally:
+        doors.run(server.stop(0.1))
+
+
+def _certificate() -> tuple[bytes, bytes]:
+    """For this machine, signed by itself, and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    unsigned = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    dated = unsigned.serial_number(1).not_valid_before(now).not_valid_after(now + timedelta(days=1))
+    named = dated.add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+    signed = named.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+    form = serialization.PrivateFormat.PKCS8
+    return signed, key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption())

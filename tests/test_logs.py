@@ -38,7 +38,7 @@ def lines(capture: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
 def test_every_request_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     """At DEBUG, with its id, what answered, how it came about and how long each stage took."""
     configure_logging("json", "DEBUG")
-    LogRecorder().record(ended())
+    LogRecorder().record(ended(trace="00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"))
     [line] = lines(capsys)
     assert datetime.fromisoformat(line.pop("time")).tzinfo is not None
     assert line == {
@@ -46,6 +46,7 @@ def test_every_request_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
         "logger": "camcount.requests",
         "message": "request",
         "request_id": "req-1",
+        "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736",
         "model": "people",
         "version": "1.0.0",
         "door": "rest",

@@ -318,6 +318,23 @@ def test_the_backlog_is_bounded(tmp_path: Path, clock: Clock, caplog: pytest.Log
     database.close()
 
 
+def test_a_row_that_no_database_takes_does_not_hold_up_the_others(
+    database: Database, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is left out, counted and logged; the next ones are written."""
+    recorder = TimeSeriesRecorder(database, clock=clock)
+    recorder._number = 2**63
+    recorder.record(ended())
+    clock.at(10)
+    recorder.record(ended(total_s=0.5))
+    recorder._write()
+    assert (recorder.lost, len(recorder._backlog)) == (2, 0)
+    assert "left out" in caplog.text
+    recorder._number = 0
+    recorder.close()
+    assert [point["latency_avg_s"] for point in series(database)] == [0.5]
+
+
 def test_rows_that_were_written_already_are_not_written_twice(database: Database, clock: Clock) -> None:
     """The answer to a commit may get lost, and then it is tried again."""
     recorder = TimeSeriesRecorder(database, clock=clock)
@@ -327,6 +344,7 @@ def test_rows_that_were_written_already_are_not_written_twice(database: Database
     recorder._write()
     recorder._backlog.extend(waiting)
     recorder._write()
+    assert (len(recorder._backlog), recorder.lost) == (0, 0)
     recorder.close()
     assert series(database, 10)[0]["requests"] == 1
 

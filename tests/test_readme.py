@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from camcount.cli import app
+from tests.serving import camcount_serve
 from tests.test_commands import Terminal
 
 ROOT = Path(__file__).parents[1]
@@ -47,7 +50,21 @@ def camcount(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str])
     return Terminal(monkeypatch, capfd)
 
 
-@pytest.mark.parametrize("command", [c for c in _commands() if "verify" not in c], ids=lambda c: c[:50])
+def test_a_picture_is_answered_as_the_readme_says(desk: Path, data: Path) -> None:
+    """The server as it is started there, but on a free port, and the curl line with that port."""
+    serve = next(c for c in _commands() if c.startswith("serve"))
+    curl = next(line for line in README.replace("\\\n", " ").splitlines() if line.startswith("curl --data-binary"))
+    (desk / "street.jpg").symlink_to(data / "images/photos/people1.jpeg")
+    with camcount_serve(desk / "home", *shlex.split(serve)[1:]) as served:
+        served.until_ready()
+        words = [word.replace("http://127.0.0.1:8000", served.url) for word in shlex.split(curl)]
+        answer = subprocess.run([*words, "--silent"], capture_output=True, check=True).stdout
+    assert len(json.loads(answer)["results"]["detections"]) > 3
+
+
+@pytest.mark.parametrize(
+    "command", [c for c in _commands() if not c.startswith(("verify", "serve"))], ids=lambda c: c[:50]
+)
 def test_the_commands_of_the_readme_run_as_written(camcount: Terminal, desk: Path, command: str) -> None:
     """Each ends with status 0 and says something."""
     if "--events crossings" not in command and "crossings" in command:

@@ -229,6 +229,20 @@ def test_a_client_that_goes_in_the_middle_of_its_body_leaves_nothing(port: int, 
     assert len(plane.asked) == 1
 
 
+def test_a_body_that_does_not_come_is_given_up(port: int, plane: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client that goes silent in the middle does not hold its place for ever."""
+    monkeypatch.setattr("camcount.api.reading._BODY_S", 0.1)
+    monkeypatch.setattr("camcount.api.entrance._DRAINED_S", 0.1)
+    with closing(socket.create_connection(("127.0.0.1", port), 10)) as connection:
+        head = f"POST {INFERENCE} HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: 100\r\n\r\n"
+        connection.sendall(head.encode() + b"half")
+        answer = b""
+        while part := connection.recv(10_000):
+            answer += part
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert b"the body did not come within 0.1 s" in answer
+
+
 @pytest.mark.parametrize(
     "content",
     [

@@ -95,7 +95,8 @@ def test_steady_work_never_sways(work: float, start: int) -> None:
     def load(replicas: int) -> Load:
         return Load(replicas=replicas, busy=min(1.0, work / replicas), queued=99 if work > replicas else 0)
 
-    scaling, replicas, steps = Scaling(FOUR), start, []
+    narrow = replace(FOUR, busy=Threshold(high=0.9, low=0.8))
+    scaling, replicas, steps = Scaling(narrow), start, []
     for now in range(1000):
         after = scaling.decide(load(replicas), float(now)).replicas
         steps += [after - replicas] if after != replicas else []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import ssl
 import subprocess
@@ -17,6 +18,8 @@ import numpy as np
 import pytest
 from tritonclient.grpc import InferenceServerClient, InferInput
 
+from camcount.server_settings import load_server_settings
+from camcount.serving.options import ServingOptions
 from tests.serving import Served, camcount_serve
 
 
@@ -180,3 +183,15 @@ def test_what_cannot_be_is_said_in_one_line(tmp_path: Path, monkeypatch: pytest.
     config.write_text("serving: {bach_size: 4}\n")
     assert "bach_size" in _fails("--config", str(config))
     assert "go together" in _fails("--tls-cert", str(config))
+
+
+def test_the_configuration_of_the_documentation_is_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """docs/server.md's file can be read, setting by setting, and says every setting that there is."""
+    text = (Path(__file__).parents[1] / "docs/server.md").read_text()
+    config = tmp_path / "camcount.yaml"
+    config.write_text(re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)[0])
+    settings = load_server_settings(config, {})
+    assert settings.models["street"].fallbacks[0].target == "backup"
+    said = settings.model_fields_set | {"tls_cert", "tls_key", "drain", "registry", "model_public_key"}
+    assert said >= set(type(settings).model_fields)
+    assert {name for name in ServingOptions.__slots__ if f"  {name}:" not in text} == {"retry_delay"}

@@ -75,7 +75,7 @@ def test_names_that_clients_invent_are_one_model() -> None:
     assert [(model, version, len(tally)) for model, version, tally in tallies] == [(*UNKNOWN, 101)]
 
 
-@pytest.mark.parametrize("model", ["peo\nple", "people\x00", "\ud800", "\x1b[31m"])
+@pytest.mark.parametrize("model", ["", "peo\nple", "people\x00", "\ud800", "\x1b[31m"])
 def test_names_that_cannot_be_printed_are_unknown(model: str) -> None:
     """PostgreSQL refuses some of these and Prometheus' text others."""
     tallies: PerModel[list[int]] = PerModel(list)

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import base64
+import json
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from camcount.api.v2_body import read_body, write_reply
 from camcount.api.v2_infer import Call, Reply
 from camcount.api.v2_models import asked
 from camcount.api.v2_tensors import BYTES
-from camcount.engines.open_inference import read_response, write_request
+from camcount.engines.open_inference import DATATYPES, read_response, write_request
 from camcount.engines.tensors import Array
 from camcount.errors import InvalidInput
 
@@ -92,6 +96,22 @@ def _input(**fields: Any) -> bytes:
     return _body(inputs=[_INPUT | fields])
 
 
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(shape=_JSON, datatype=_JSON | st.sampled_from([*DATATYPES, "BYTES"]), data=_JSON, parameters=_JSON)
+def test_whatever_comes_is_read_or_refused(shape: Any, datatype: Any, data: Any, parameters: Any) -> None:
+    """No other error than `InvalidInput`, whatever stands where something else should."""
+    entry = {"name": "x", "shape": shape, "datatype": datatype, "data": data, "parameters": parameters}
+    body = json.dumps({"inputs": [entry], "parameters": parameters}).encode()
+    with suppress(InvalidInput):
+        read_body(body, None)
+
+
 _BAD: dict[str, tuple[bytes, int | None, str]] = {
     "no JSON": (b"\xff\xd8", None, "no JSON"),
     "nothing": (b"", None, "no JSON"),
@@ -103,6 +123,8 @@ _BAD: dict[str, tuple[bytes, int | None, str]] = {
     "parameters as a list": (_body(parameters=[1]), None, "parameters must be"),
     "parameters of an input as text": (_input(parameters="a"), None, "parameters of 'x'"),
     "an input twice": (_body(inputs=[_INPUT, _INPUT]), None, "twice"),
+    "a shape beyond all arrays": (_input(shape=[0, 2**62, 2**62], data=[]), None, "no array"),
+    "a shape of too many axes": (_input(shape=[1] * 99), None, "shape"),
     "no shape": (_input(shape=None), None, "shape"),
     "no data": (orjson.dumps({"inputs": [{"name": "x", "shape": [1], "datatype": "FP32"}]}), None, "no data"),
     "data of another shape": (_input(shape=[3]), None, "2 values"),

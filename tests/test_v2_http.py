@@ -19,6 +19,7 @@ from tests.planes_v2 import Make, fakes, futures_of, until
 __all__ = ["fakes"]  # a fixture
 
 _PICTURE = base64.b64encode(jpeg()).decode()
+_LARGE = base64.b64encode(jpeg(3000, 2000)).decode()
 _INPUT = {"name": "image", "shape": [1], "datatype": "BYTES", "data": [_PICTURE]}
 
 
@@ -125,6 +126,7 @@ _BAD: dict[str, tuple[str, dict[str, Any], int, str, str]] = {
         "INF_001",
         "image 1: ",
     ),
+    "too many pixels": ("fake", {"inputs": [_INPUT | {"data": [_LARGE]}]}, 400, "INF_001", "megapixels"),
     "an unknown output": ("fake", {"outputs": [{"name": "masks"}]}, 400, "INF_001", "no output 'masks'"),
     "a threshold above 1": ("fake", {"parameters": {"confidence_threshold": 2}}, 400, "INF_001", "confidence_th"),
     "a threshold of text": ("fake", {"parameters": {"nms_threshold": "x"}}, 400, "INF_001", "nms_threshold"),

@@ -90,6 +90,9 @@ def test_values_that_do_not_fit_are_refused(values: Any, datatype: str, shape: t
         (b"\1\0\0\0a\0\0", "BYTES", (1,), "1 whole"),
         (b"\xff\xff\xff\xffa", "BYTES", (1,), "0 whole"),
         (b"", "BYTES", (1,), "0 whole"),
+        (bytes(8), "BYTES", (1,), "1 whole"),
+        (b"", "BYTES", (10**9,), "at most 100000"),
+        (b"", "FP32", (0, 2**62, 2**62), "no array"),
     ],
 )
 def test_bytes_that_do_not_fit_are_refused(raw: bytes, datatype: str, shape: tuple[int, ...], said: str) -> None:

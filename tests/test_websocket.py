@@ -61,7 +61,7 @@ def test_pictures_are_answered_in_order(doors: Doors) -> None:
 def test_a_picture_that_cannot_be_read_is_an_answer_among_others(doors: Doors) -> None:
     """The connection stays, and the order too."""
     with connect(f"{doors.websocket}/fake/stream") as stream:
-        for content in (jpeg(), b"no picture", b"", jpeg()[:-40], jpeg()):
+        for content in (jpeg(), b"no picture", jpeg(3000, 2000), jpeg()[:-40], jpeg()):
             stream.send(content)
         answers = [_next(stream) for _ in range(5)]
     assert [answer["frame"] for answer in answers] == [0, 1, 2, 3, 4]

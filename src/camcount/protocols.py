@@ -138,7 +138,7 @@ class Recorder(Protocol):
 class ResultCache(Protocol):
     """Keeps bytes for a while under a kind and a key.
 
-    ``kind`` names what is kept (``inference``, ``results``, ``batch``, ``metadata``, ``weights``) and so for how
+    ``kind`` names what is kept (``inference``, ``results``, ``batch``, ``metadata``) and so for how
     long. A cache that cannot be reached behaves as if it were empty: it logs SYS_003 once per outage, never raises,
     and never makes a caller wait longer than its time-out. ``local`` says that it answers in microseconds, so that
     it may be asked from an event loop. Safe from many threads.

@@ -81,6 +81,7 @@ class Server:
                 recorders=recorders,
                 cache=cache,
                 fingerprint=fingerprint(settings),
+                idle_s=settings.cache.weights_s,
                 opening={
                     "trust": Trust(
                         require_signed_models=settings.require_signed_models, public_key=settings.model_public_key

@@ -71,7 +71,7 @@ class ServerSettings(BaseSettings):
     model_public_key: Path | None = None
     serving: ServingOptions = ServingOptions()
     model_loading: LoadingOptions = LoadingOptions(loading_strategy="eager")
-    cache: CacheSettings = CacheSettings()
+    cache: Annotated[CacheSettings, Field(default_factory=CacheSettings)]
 
     @property
     def asks_registry(self) -> bool:

@@ -27,6 +27,15 @@ OTHERS = ("(others)", "")
 T = TypeVar("T")
 
 
+def plausible(seconds: float) -> float:
+    """The duration, at most 1000 s; 0 for what is no number above 0.
+
+    >>> plausible(0.5), plausible(-1.0), plausible(math.nan), plausible(math.inf)
+    (0.5, 0.0, 0.0, 1000.0)
+    """
+    return min(seconds, _MOST) if seconds > 0 else 0.0
+
+
 class Sketch:
     """How durations are spread: buckets that grow by 4 %, so that a quantile is right within 2 % of itself.
 
@@ -51,7 +60,7 @@ class Sketch:
 
     def add(self, seconds: float) -> None:
         """Counts one duration; what is no number above 0 counts as 0."""
-        seconds = min(seconds, _MOST) if seconds > 0 else 0.0
+        seconds = plausible(seconds)
         self._counts[math.ceil(math.log(max(seconds, _LEAST)) / _LOG_GROWTH) - _FIRST] += 1
         self.count += 1
         self.sum += seconds
@@ -111,7 +120,7 @@ class PerModel(Generic[T]):
         return self._new(key) if tally is None else tally
 
     def _new(self, key: tuple[str, str]) -> T:
-        if not "".join(key).isprintable():  # neither Prometheus nor PostgreSQL takes every character
+        if not key[0] or not "".join(key).isprintable():  # neither Prometheus nor PostgreSQL takes every character
             key = UNKNOWN
         with self._lock:
             if key not in (UNKNOWN, OTHERS) and key not in self._tallies and len(self._tallies) >= self._limit:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import secrets
 import time
-import uuid
 from datetime import UTC, datetime
+from itertools import count
 from typing import Any
-
-import numpy as np
 
 from camcount.api.errors import Failure
 from camcount.detections import Detections
@@ -24,12 +23,20 @@ STATUSES = {
 """`camcount.models.loading_state.State` in the four words of the interface."""
 
 
+_own, _numbers = f"{secrets.token_hex(6)}-", count(1)
+
+
+def new_id() -> str:
+    """An id that no other request has, of this server or another: made at random once and then counted on."""
+    return f"{_own}{next(_numbers):x}"
+
+
 def inference_answer(answer: Answer) -> dict[str, Any]:
     """One picture's answer."""
     body: dict[str, Any] = {
         "modelId": answer.model,
         "version": answer.version,
-        "inferenceId": str(uuid.uuid4()),
+        "inferenceId": new_id(),
         "results": {
             "detections": detection_answers(answer.detections),
             "processingTime": round(answer.total_s * 1000, 3),
@@ -45,14 +52,16 @@ def inference_answer(answer: Answer) -> dict[str, Any]:
 
 def detection_answers(detections: Detections) -> list[dict[str, Any]]:
     """``bbox`` is left, top, width, height; a hundredth of a pixel and of a percent are as fine as they get."""
-    if not len(detections):
-        return []
-    boxes = detections.xyxy.astype(np.float64)
-    boxes[:, 2:] -= boxes[:, :2]
-    confidences = detections.confidence.astype(np.float64).round(4).tolist()
+    labels, known = detections.labels, len(detections.labels)
+    # plain numbers: for the dozen rows of a picture that is faster than arrays
+    rows = zip(detections.class_id.tolist(), detections.confidence.tolist(), detections.xyxy.tolist(), strict=True)
     return [
-        {"class": detections.label(row), "confidence": confidences[row], "bbox": box}
-        for row, box in enumerate(boxes.round(2).tolist())
+        {
+            "class": labels[number] if 0 <= number < known else str(number),
+            "confidence": round(confidence, 4),
+            "bbox": [round(left, 2), round(top, 2), round(right - left, 2), round(bottom - top, 2)],
+        }
+        for number, confidence, (left, top, right, bottom) in rows
     ]
 
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-import uuid
 from collections.abc import Iterator
 from typing import Any, Protocol
 
 import orjson
 from starlette.types import Receive, Scope, Send
 
-from camcount.api.answers import batch_failure, batch_item, timestamp
+from camcount.api.answers import batch_failure, batch_item, new_id, timestamp
 from camcount.api.errors import failure
 from camcount.api.formats import MEDIA_TYPES, format_of, written
 from camcount.api.inference import Infers, accepted, answered
@@ -97,7 +96,7 @@ class _Batch:
             for _ in range(min(self._body.batch_size, len(results))):
                 group.create_task(self._work_off(rows, results))
         return {
-            "batchId": str(uuid.uuid4()),
+            "batchId": new_id(),
             "modelId": self._name,
             "results": results,
             "totalProcessingTime": round((time.perf_counter() - started) * 1000, 3),

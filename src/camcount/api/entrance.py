@@ -5,16 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-import secrets
 import time
 from collections.abc import Mapping
-from itertools import count
 from typing import Any
 
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from camcount.api.answers import new_id
 from camcount.api.errors import ClientGone, Failure, InvalidFields, Refused, failure
 
 _access = logging.getLogger("camcount.access")
@@ -24,9 +23,6 @@ BODY_LIMIT = 20 * 2**20
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}\Z")
 _DRAINED_BYTES = 256 * 2**20
 _DRAINED_S = 10.0
-
-_own = f"{secrets.token_hex(6)}-"
-_numbers = count(1)
 
 
 class Entrance:
@@ -156,7 +152,7 @@ def _request_id(headers: Mapping[bytes, bytes]) -> str:
     given = headers.get(b"x-request-id")
     if given is not None and _REQUEST_ID.match(given):
         return given.decode()
-    return f"{_own}{next(_numbers):x}"
+    return new_id()
 
 
 def _from_http(error: Exception) -> Exception:

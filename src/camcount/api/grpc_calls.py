@@ -61,6 +61,11 @@ def call_of(request: Any, *, remaining_s: float | None, request_id: str = "", tr
     )
 
 
+def values_in(request: Any) -> int:
+    """How many values a ``ModelInferRequest`` gives one by one."""
+    return sum(len(values) for tensor in request.inputs for _, values in tensor.contents.ListFields())
+
+
 def _inputs(request: Any) -> dict[str, Array]:
     raw = request.raw_input_contents
     if raw and len(raw) != len(request.inputs):

@@ -8,6 +8,7 @@ import grpc
 from grpc_health.v1 import health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from camcount.api.entrance import BODY_LIMIT
 from camcount.api.grpc_health import Health
 from camcount.api.grpc_messages import POOL, SERVICE
 from camcount.api.grpc_service import inference_service
@@ -15,6 +16,7 @@ from camcount.api.v2_service import OpenInference
 from camcount.api.v2_statistics import Tally
 from camcount.errors import ServiceError
 from camcount.serving.dataplane import DataPlane
+from camcount.video.encoded import LARGEST
 
 _HEALTH = "grpc.health.v1.Health"
 
@@ -43,7 +45,8 @@ async def start_grpc(
     host: str,
     port: int,
     *,
-    largest_message: int = 32 * 2**20,
+    largest_message: int = BODY_LIMIT,
+    largest_pixels: int = LARGEST,
     tls: tuple[bytes, bytes] | None = None,
 ) -> GrpcServer:
     """Starts the gRPC door in the running event loop.
@@ -53,6 +56,7 @@ async def start_grpc(
         tally: the recorder of the plane that counts for ``ModelStatistics``.
         host, port: where to listen; port 0 takes a free one.
         largest_message: bytes of one message from a client.
+        largest_pixels: of one picture.
         tls: certificate chain and private key, both PEM, for an encrypted port.
 
     Raises:
@@ -65,7 +69,7 @@ async def start_grpc(
     ]
     server = grpc.aio.server(options=options)
     health = Health(plane)
-    server.add_generic_rpc_handlers((inference_service(plane, OpenInference(plane, tally)),))
+    server.add_generic_rpc_handlers((inference_service(plane, OpenInference(plane, tally), largest_pixels),))
     health_pb2_grpc.add_HealthServicer_to_server(health, server)
     reflection.enable_server_reflection((SERVICE, _HEALTH, reflection.SERVICE_NAME), server, pool=POOL)
     where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

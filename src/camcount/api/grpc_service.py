@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing
+from functools import partial
 from typing import Any
 
 import grpc
 
 from camcount.api.errors import failure
-from camcount.api.grpc_calls import call_of, reply_message, written
+from camcount.api.grpc_calls import call_of, reply_message, values_in, written
 from camcount.api.grpc_messages import RPCS, SERVICE, Rpc
 from camcount.api.in_order import in_order
 from camcount.api.v2_infer import infer
@@ -21,9 +23,11 @@ Unary = Callable[[Any, Any], Awaitable[Mapping[str, Any]]]
 
 _STREAMED = 16
 """Requests of one stream that are under way at once."""
+_MANY = 100_000
+"""Values given one by one, above which reading them would keep the event loop from others."""
 
 
-def inference_service(plane: DataPlane, service: OpenInference) -> Any:
+def inference_service(plane: DataPlane, service: OpenInference, largest_pixels: int) -> Any:
     """The service, as a gRPC server takes it."""
 
     async def ready(request: Any, context: Any) -> Mapping[str, Any]:
@@ -62,8 +66,9 @@ def inference_service(plane: DataPlane, service: OpenInference) -> Any:
         "RepositoryModelUnload": unload,
     }
     handlers = {name: _unary(RPCS[name], _written(RPCS[name], call)) for name, call in calls.items()}
-    handlers["ModelInfer"] = _unary(RPCS["ModelInfer"], _infer(plane))
-    handlers["ModelStreamInfer"] = _stream(RPCS["ModelStreamInfer"], plane)
+    single = _infer(plane, largest_pixels)
+    handlers["ModelInfer"] = _unary(RPCS["ModelInfer"], single)
+    handlers["ModelStreamInfer"] = _stream(RPCS["ModelStreamInfer"], single)
     return grpc.method_handlers_generic_handler(SERVICE, handlers)
 
 
@@ -82,16 +87,18 @@ def _written(rpc: Rpc, call: Unary) -> Callable[[Any, Any], Awaitable[Any]]:
     return answer
 
 
-def _infer(plane: DataPlane) -> Callable[[Any, Any], Awaitable[Any]]:
+def _infer(plane: DataPlane, largest_pixels: int) -> Callable[[Any, Any], Awaitable[Any]]:
     async def answer(request: Any, context: Any) -> Any:
         metadata = _metadata(context)
-        call = call_of(
+        read = partial(
+            call_of,
             request,
             remaining_s=context.time_remaining(),
             request_id=metadata["x-request-id"],
             trace=metadata.get("traceparent", ""),
         )
-        return reply_message(await infer(plane, call))
+        call = await asyncio.to_thread(read) if values_in(request) > _MANY else read()
+        return reply_message(await infer(plane, call, largest_pixels=largest_pixels))
 
     return answer
 
@@ -115,9 +122,7 @@ def _unary(rpc: Rpc, call: Callable[[Any, Any], Awaitable[Any]]) -> Any:
     return grpc.unary_unary_rpc_method_handler(answer, rpc.request.FromString, rpc.response.SerializeToString)
 
 
-def _stream(rpc: Rpc, plane: DataPlane) -> Any:
-    single = _infer(plane)
-
+def _stream(rpc: Rpc, single: Callable[[Any, Any], Awaitable[Any]]) -> Any:
     async def answers(requests: Any, context: Any) -> AsyncIterator[Any]:
         async def answer(request: Any) -> Any:
             try:

@@ -5,10 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pydantic.json_schema import models_json_schema
-
 from camcount.api.errors import STATUS
-from camcount.api.schemas import BatchAnswer, BatchBody, ErrorAnswer, InferenceAnswer, InferenceBody, Query
+from camcount.api.schemas import (
+    BatchAnswer,
+    BatchBody,
+    ErrorAnswer,
+    InferenceAnswer,
+    InferenceBody,
+    Query,
+    json_schemas,
+)
 
 MODEL_CODES = (
     "MODEL_001",
@@ -91,11 +97,8 @@ def _response(examples: Sequence[tuple[str, str, str]]) -> dict[str, Any]:
 
 def completed(document: dict[str, Any]) -> dict[str, Any]:
     """FastAPI's document with the calls that take pictures, which it knows nothing of."""
-    kinds = (InferenceBody, BatchBody, InferenceAnswer, BatchAnswer, ErrorAnswer)
-    modes: Any = [(kind, "validation") for kind in kinds]
-    _, definitions = models_json_schema(modes, ref_template="#/components/schemas/{model}")
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
-    schemas.update(definitions["$defs"])
+    schemas.update(json_schemas(InferenceBody, BatchBody, InferenceAnswer, BatchAnswer, ErrorAnswer))
     for name in ("HTTPValidationError", "ValidationError"):  # nothing answers so here
         schemas.pop(name, None)
     for operations in document["paths"].values():

@@ -22,6 +22,7 @@ PICTURE_TYPES = frozenset(
     {b"image/jpeg", b"image/jpg", b"image/png", b"image/webp", b"image/bmp", b"application/octet-stream", b"image/*"}
 )
 JSON_TYPE = b"application/json"
+_BODY_S = 60.0
 
 
 def headers_of(scope: Scope) -> dict[bytes, bytes]:
@@ -67,19 +68,22 @@ async def body_of(receive: Receive) -> bytes:
 
     Raises:
         ClientGone: the client went away in the middle of it.
-        Refused: 413, from the entrance, if it is too long.
+        Refused: 413, from the entrance, if it is too long; 408 if it does not come within a minute.
     """
-    message = await receive()
-    if message["type"] == "http.request" and not message.get("more_body", False):
-        return bytes(message.get("body", b""))
+    try:
+        async with asyncio.timeout(_BODY_S):
+            return await _whole(receive)
+    except TimeoutError:
+        raise Refused(408, f"the body did not come within {_BODY_S:g} s", headers={"Connection": "close"}) from None
+
+
+async def _whole(receive: Receive) -> bytes:
     parts: list[bytes] = []
-    while True:
-        if message["type"] != "http.request":
-            raise ClientGone
+    while (message := await receive())["type"] == "http.request":
         parts.append(message.get("body", b""))
         if not message.get("more_body", False):
-            return b"".join(parts)
-        message = await receive()
+            return parts[0] if len(parts) == 1 else b"".join(parts)
+    raise ClientGone
 
 
 def picture_in(text: str) -> bytes:
@@ -122,7 +126,7 @@ async def while_connected(receive: Receive, work: Awaitable[T]) -> T:
         gone = True
         waiting.cancel()
 
-    watcher = asyncio.ensure_future(watch())
+    watcher = asyncio.get_running_loop().create_task(watch())
     try:
         return await work
     except asyncio.CancelledError:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
+from pydantic.json_schema import models_json_schema
 
 from camcount.api.errors import InvalidFields
 from camcount.protocols import Thresholds
@@ -269,6 +270,14 @@ def from_strings(kind: type[Body], values: Mapping[str, str]) -> Body:
         return kind.model_validate_strings(values, strict=False)
     except ValidationError as error:
         raise _invalid(kind, error) from None
+
+
+def json_schemas(*kinds: type[BaseModel]) -> dict[str, Any]:
+    """The JSON schemas of these classes, and of all that they are made of, for an OpenAPI document."""
+    modes: Any = [(kind, "validation") for kind in kinds]
+    _, definitions = models_json_schema(modes, ref_template="#/components/schemas/{model}")
+    found: dict[str, Any] = definitions["$defs"]
+    return found
 
 
 def _invalid(kind: type[BaseModel], error: ValidationError) -> InvalidFields:

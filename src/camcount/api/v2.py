@@ -23,6 +23,7 @@ from camcount.api.v2_statistics import Tally
 from camcount.engines.open_inference import LENGTH_HEADER
 from camcount.errors import InvalidInput
 from camcount.serving.dataplane import DataPlane
+from camcount.video.encoded import LARGEST
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -31,15 +32,18 @@ _LONG = 256 * 1024
 """Bytes of JSON above which reading them would keep the event loop from others."""
 
 
-def v2_routes(plane: DataPlane, tally: Tally, *, largest_body: int = BODY_LIMIT) -> list[Route]:
+def v2_routes(
+    plane: DataPlane, tally: Tally, *, largest_body: int = BODY_LIMIT, largest_pixels: int = LARGEST
+) -> list[Route]:
     """The protocol's addresses, below ``/v2``.
 
     Args:
         plane: what answers.
         tally: the recorder of the plane that counts for the statistics.
         largest_body: bytes of a request, unpacked.
+        largest_pixels: of one picture.
     """
-    door = _Door(plane, OpenInference(plane, tally), largest_body)
+    door = _Door(plane, OpenInference(plane, tally), largest_body, largest_pixels)
     model = "/v2/models/{model}"
     routes: list[tuple[str, str, Endpoint]] = [
         ("GET", "/v2", door.server),
@@ -65,10 +69,10 @@ def v2_routes(plane: DataPlane, tally: Tally, *, largest_body: int = BODY_LIMIT)
 class _Door:
     """Reads requests and writes answers."""
 
-    def __init__(self, plane: DataPlane, service: OpenInference, largest_body: int) -> None:
+    def __init__(self, plane: DataPlane, service: OpenInference, largest_body: int, largest_pixels: int) -> None:
         self._plane = plane
         self._service = service
-        self._largest = largest_body
+        self._largest, self._largest_pixels = largest_body, largest_pixels
 
     async def server(self, request: Request) -> Response:
         return _json(self._service.server())
@@ -123,7 +127,7 @@ class _Door:
             request_id=request_id_of(request.scope),
             trace=trace_of(headers_of(request.scope)),
         )
-        reply = await while_connected(request.receive, infer(self._plane, call))
+        reply = await while_connected(request.receive, infer(self._plane, call, largest_pixels=self._largest_pixels))
         written, length = write_reply(reply, body)
         if length is None:
             return Response(written, media_type="application/json")

@@ -19,7 +19,7 @@ from camcount.errors import CamcountError, InvalidInput
 from camcount.protocols import Thresholds
 from camcount.serving.dataplane import DataPlane
 from camcount.serving.requests import Answer, DetectionRequest, Priority, TensorRequest
-from camcount.video.encoded import picture_frame
+from camcount.video.encoded import LARGEST, picture_frame
 
 MOST_PICTURES = 64
 """In one request."""
@@ -60,7 +60,7 @@ class Reply:
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
 
-async def infer(plane: DataPlane, call: Call) -> Reply:
+async def infer(plane: DataPlane, call: Call, *, largest_pixels: int = LARGEST) -> Reply:
     """Runs the model; cancelling this cancels the work.
 
     Parameters of the request that count: ``confidence_threshold``, ``nms_threshold`` and ``max_detections`` (pictures
@@ -70,7 +70,7 @@ async def infer(plane: DataPlane, call: Call) -> Reply:
         InvalidInput: a name, datatype, shape, picture or parameter that cannot be used.
         CamcountError: whatever the data plane raises.
     """
-    return await (_tensors(plane, call) if call.model.tensors else _pictures(plane, call))
+    return await (_tensors(plane, call) if call.model.tensors else _pictures(plane, call, largest_pixels))
 
 
 async def _tensors(plane: DataPlane, call: Call) -> Reply:
@@ -80,14 +80,14 @@ async def _tensors(plane: DataPlane, call: Call) -> Reply:
     return Reply(call=call, version=answer.version, outputs={name: answer.outputs[name] for name in names})
 
 
-async def _pictures(plane: DataPlane, call: Call) -> Reply:
+async def _pictures(plane: DataPlane, call: Call, largest_pixels: int) -> Reply:
     contents = _contents(call)
     names = _wanted(call, [output.name for output in FOUND])
     thresholds, rest = _thresholds(call.parameters), _circumstances(call)
     requests = []
     for number, content in enumerate(contents):
         with _naming(number, len(contents)):
-            frame = picture_frame(content)
+            frame = picture_frame(content, largest_pixels=largest_pixels)
         requests.append(
             DetectionRequest(model=call.model.reference, frame=frame, content=content, thresholds=thresholds, **rest)
         )

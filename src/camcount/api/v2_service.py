@@ -73,7 +73,8 @@ class OpenInference:
             wanted = asked(name, version)
             info = await asyncio.to_thread(self.plane.model, wanted.reference)
             one = version or any(mark in name for mark in ":@")
-            models = [info] if one else [m for m in self.plane.models() if m.name == info.name]
+            known = [info] if one else await asyncio.to_thread(self.plane.models)
+            models = [version for version in known if version.name == info.name]
             stem = name.partition("@")[0].partition(":")[0]
         else:
             models = await asyncio.to_thread(self.plane.models)

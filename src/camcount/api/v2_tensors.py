@@ -17,6 +17,9 @@ BYTES = np.dtype(np.object_)
 
 _NAMES = {dtype: name for name, dtype in DATATYPES.items()} | {BYTES: "BYTES"}
 _LENGTH = struct.Struct("<I")
+_MOST_AXES = 32
+_MOST_ELEMENTS = 100_000
+"""Of a BYTES tensor, which are read one by one."""
 _KINDS = {"b": "biu", "i": "iu", "u": "iu", "f": "iuf"}
 """What kinds of given numbers a dtype of that kind takes; the values 0 and 1 may stand for a BOOL."""
 
@@ -51,7 +54,7 @@ def shape_given(shape: Any, name: str) -> tuple[int, ...]:
         InvalidInput: it is no list of sizes.
     """
     sizes = [size for size in shape if type(size) is int and size >= 0] if isinstance(shape, list) else []
-    if not isinstance(shape, list) or len(sizes) < len(shape):
+    if not isinstance(shape, list) or len(sizes) < len(shape) or len(shape) > _MOST_AXES:
         raise InvalidInput(f"input {name!r} has shape {shape!r}: write a list of sizes, such as [1, 3, 416, 416]")
     return tuple(sizes)
 
@@ -66,20 +69,29 @@ def from_raw(raw: bytes | memoryview, dtype: np.dtype[Any], shape: tuple[int, ..
     """
     count = math.prod(shape)
     if dtype == BYTES:
-        return _elements(raw, count, name).reshape(shape)
+        return _shaped(_elements(raw, count, name), shape, name)
     if len(raw) != count * dtype.itemsize:
         raise InvalidInput(
             f"input {name!r} has {len(raw)} bytes: {word(dtype)} {list(shape)} has {count * dtype.itemsize}"
         )
     if dtype == np.bool_:
-        return np.not_equal(np.frombuffer(raw, np.uint8), 0).reshape(shape)
-    return np.require(np.frombuffer(raw, dtype), requirements="A").reshape(shape)
+        return _shaped(np.not_equal(np.frombuffer(raw, np.uint8), 0), shape, name)
+    return _shaped(np.require(np.frombuffer(raw, dtype), requirements="A"), shape, name)
+
+
+def _shaped(flat: Array, shape: tuple[int, ...], name: str) -> Array:
+    try:
+        return flat.reshape(shape)
+    except (OverflowError, ValueError):  # nothing in it, and sizes beyond every array
+        raise InvalidInput(f"input {name!r} has shape {list(shape)}, which no array can have") from None
 
 
 def _elements(raw: bytes | memoryview, count: int, name: str) -> Array:
     found: list[bytes] = []
     at, end = 0, len(raw)
-    while at + _LENGTH.size <= end:
+    if count > _MOST_ELEMENTS:
+        raise InvalidInput(f"input {name!r} has {count} BYTES elements: at most {_MOST_ELEMENTS} are read")
+    while at + _LENGTH.size <= end and len(found) < count:
         (length,) = _LENGTH.unpack_from(raw, at)
         at += _LENGTH.size
         if at + length > end:
@@ -106,7 +118,7 @@ def from_values(values: Any, dtype: np.dtype[Any], shape: tuple[int, ...], name:
         raise InvalidInput(f"input {name!r} has values that are no {word(dtype)}: {error}") from error
     if flat.size != math.prod(shape):
         raise InvalidInput(f"input {name!r} has {flat.size} values: its shape {list(shape)} has {math.prod(shape)}")
-    return flat.reshape(shape)
+    return _shaped(flat, shape, name)
 
 
 def _numbers(values: Any, dtype: np.dtype[Any]) -> Array:

@@ -21,20 +21,20 @@ from camcount.errors import CamcountError, InvalidInput
 from camcount.protocols import Thresholds
 from camcount.serving.dataplane import DataPlane
 from camcount.serving.requests import Answer, DetectionRequest
-from camcount.video.encoded import picture_frame
+from camcount.video.encoded import LARGEST, picture_frame
 
 MOST_IN_FLIGHT = 16
 _UNSENT = 64
 """Answers that a client may leave unread before no more pictures are read."""
 
 
-def stream_routes(plane: DataPlane, *, prefix: str = "/api/v1") -> list[WebSocketRoute]:
-    """The address of picture streams, ``/models/{model_id}/stream`` below ``prefix``."""
+def stream_routes(plane: DataPlane, *, largest_pixels: int = LARGEST) -> list[WebSocketRoute]:
+    """The address of picture streams; a picture may have so many pixels."""
 
     async def stream(websocket: WebSocket) -> None:
         request_id = request_id_of(websocket.scope)
         try:
-            session = await _opened(plane, websocket, request_id)
+            session = await _opened(plane, websocket, request_id, largest_pixels)
         except CamcountError as error:
             said = failure(error, request_id)
             await websocket.send_denial_response(
@@ -44,12 +44,12 @@ def stream_routes(plane: DataPlane, *, prefix: str = "/api/v1") -> list[WebSocke
         await websocket.accept()
         await session.run()
 
-    return [WebSocketRoute(f"{prefix}/models/{{model_id}}/stream", stream)]
+    return [WebSocketRoute("/api/v1/models/{model_id}/stream", stream)]
 
 
-async def _opened(plane: DataPlane, websocket: WebSocket, request_id: str) -> _Session:
+async def _opened(plane: DataPlane, websocket: WebSocket, request_id: str, largest_pixels: int) -> _Session:
     query = dict(websocket.query_params)
-    limits = _Limits(_in_flight(query.pop("inFlight", "4")), query.pop("drop", "none"))
+    limits = _Limits(_in_flight(query.pop("inFlight", "4")), query.pop("drop", "none"), largest_pixels)
     if limits.drop not in ("none", "oldest"):
         raise InvalidInput(f"drop is {limits.drop!r}: choose none (the client waits) or oldest")
     options = _json_only(from_strings(Options, query))
@@ -69,6 +69,7 @@ def _in_flight(given: str) -> int:
 class _Limits:
     in_flight: int
     drop: str
+    pixels: int
 
 
 @dataclass(slots=True)
@@ -113,7 +114,9 @@ class _Session:
         sending = asyncio.ensure_future(self._send())
         reading = asyncio.ensure_future(self._read())
         try:
-            await asyncio.wait((sending, reading), return_when=asyncio.FIRST_COMPLETED)
+            ended, _ = await asyncio.wait((sending, reading), return_when=asyncio.FIRST_COMPLETED)
+            for task in ended:
+                task.result()
         finally:
             for task in (sending, reading, *self._working):
                 task.cancel()
@@ -166,7 +169,7 @@ class _Session:
         try:
             request = DetectionRequest(
                 model=self._reference,
-                frame=picture_frame(picture.content),
+                frame=picture_frame(picture.content, largest_pixels=self._limits.pixels),
                 content=picture.content,
                 thresholds=picture.thresholds,
                 door="websocket",

@@ -153,6 +153,15 @@ class Loader:
                 self._retire(copy)
         self._close_leaving()
 
+    def unload_idle(self, idle_s: float) -> None:
+        """Takes models out of memory that nobody has asked for in so many seconds."""
+        with self._changed:
+            before = self._clock() - idle_s
+            for copy in list(self._current.values()):
+                if not self._is_kept(copy) and copy.last_used < before:
+                    self._retire(copy)
+        self._close_leaving()
+
     def status(self) -> dict[str, ModelStatus]:
         """All models by reference."""
         with self._changed:

@@ -107,6 +107,7 @@ class LogRecorder:
             return
         fields: dict[str, object] = {
             "request_id": stats.request_id,
+            "trace_id": stats.trace[3:35] if len(stats.trace) == 55 else "",
             "model": stats.model,
             "version": stats.version,
             "door": stats.door,

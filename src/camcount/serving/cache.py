@@ -16,7 +16,7 @@ from camcount.errors import UsageError
 from camcount.protocols import ResultCache
 
 URL_VARIABLE = "CAMCOUNT_CACHE_URL"
-KINDS = ("results", "metadata", "weights", "inference", "batch")
+KINDS = ("results", "metadata", "inference", "batch")
 CRITICAL = frozenset({"results", "metadata"})
 """Kinds that are written through to a shared cache before ``put`` returns."""
 
@@ -33,7 +33,9 @@ class CacheSettings:
         url: of a Redis server that other processes share (``redis://``, ``rediss://``, ``unix://``);
             ``CAMCOUNT_CACHE_URL``, or ``None`` for this process's memory alone. It may hold a password: it is never
             shown, `address` is.
-        results_s, metadata_s, weights_s, inference_s, batch_s: seconds that each kind is kept.
+        results_s, metadata_s, inference_s, batch_s: seconds that each kind is kept: results of jobs, what the
+            registry said of a model, answers to interactive and to batch requests.
+        weights_s: seconds that a model stays in memory when nobody asks for it.
         max_results, max_bytes: at most so much in this process's memory, the least recently used goes first; what
             Redis holds is bounded by time, and by its own ``maxmemory``.
         connect_timeout_s, timeout_s: the longest that a call waits for Redis.

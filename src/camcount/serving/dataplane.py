@@ -16,7 +16,7 @@ from camcount.models.loader import Loader
 from camcount.models.loading import Lease, LoadingSettings
 from camcount.models.loading_state import State
 from camcount.protocols import Detector, Recorder, ResultCache, Thresholds
-from camcount.serving.cache_keys import inference_key
+from camcount.serving.cache_keys import inference_key, model_prefix
 from camcount.serving.cache_values import decode, encode
 from camcount.serving.calls import Call, settle
 from camcount.serving.jobs import Done, Job
@@ -25,7 +25,7 @@ from camcount.serving.options import ServedModel, ServingOptions
 from camcount.serving.plane_detector import PlaneDetector
 from camcount.serving.replica import told
 from camcount.serving.replicas import Replicas
-from camcount.serving.requests import Answer, DetectionRequest, ModelInfo, TensorAnswer, TensorRequest
+from camcount.serving.requests import Answer, DetectionRequest, ModelInfo, Priority, TensorAnswer, TensorRequest
 from camcount.serving.targets import Target, Targets, Versions, open_registry
 from camcount.stats import ModelGauges
 
@@ -46,6 +46,7 @@ class DataPlane:
         recorders: told of every request that has ended.
         cache: keeps answers; ``None``: nothing is kept.
         fingerprint: changes with the configuration, so that answers of another one are not taken from the cache.
+        idle_s: seconds after which a model that nobody has asked for is taken out of memory.
         opening: for `camcount.models.opening.find_model`, such as ``trust``.
     """
 
@@ -60,6 +61,7 @@ class DataPlane:
         recorders: Sequence[Recorder] = (),
         cache: ResultCache | None = None,
         fingerprint: str = "",
+        idle_s: float = 86_400.0,
         opening: Mapping[str, Any] | None = None,
     ) -> None:
         self.options = options or ServingOptions()
@@ -73,6 +75,7 @@ class DataPlane:
             self._slow,
             ask_registry=ask_registry,
             refresh_s=self.options.alias_refresh,
+            remembered=cache,
             moved=self._moved,
         )
         self._models = Models(self._targets, self.options, opening or {})
@@ -82,6 +85,9 @@ class DataPlane:
         self._open = 0
         self._closed = False
         self._started: dict[str, CamcountError | None] = {}
+        self._stopping = threading.Event()
+        self._idle_s = idle_s
+        threading.Thread(target=self._tidy, name="tidy models", daemon=True).start()
 
     def submit(self, request: DetectionRequest | TensorRequest) -> Future[Any]:
         """The answer, in the future; this never waits.
@@ -169,8 +175,9 @@ class DataPlane:
         return {name: error for name, error in self._started.items() if error is not None}
 
     def ready(self) -> bool:
-        """Whether everything that should be loaded at the start is, and requests are taken."""
-        return not self._closed and all(error is None for error in self._started.values())
+        """Whether everything that should be loaded at the start is, or was since, and requests are taken."""
+        late = [name for name, error in self._started.items() if error is not None]
+        return not self._closed and all(self._is_in_memory(name) for name in late)
 
     def models(self) -> list[ModelInfo]:
         """All models that can be asked for."""
@@ -197,7 +204,7 @@ class DataPlane:
         if anew:
             self._loader.reload(target.key)
             if self._cache is not None:
-                self._cache.invalidate(f"{target.key}:")
+                self._cache.invalidate(model_prefix(target.name, target.version))
         else:
             self._loader.acquire(target.key).release()
         return self.model(reference)
@@ -217,6 +224,7 @@ class DataPlane:
     def close(self, drain_s: float = 10.0) -> None:
         """Takes no more requests, finishes those there are for so many seconds, and lets go of all models."""
         self._closed = True
+        self._stopping.set()
         until = time.monotonic() + drain_s
         while self._open and time.monotonic() < until:
             time.sleep(0.01)
@@ -255,7 +263,7 @@ class DataPlane:
             self._slow.submit(self._ask_cache, call, cache)
 
     def _ask_cache(self, call: Call, cache: ResultCache) -> None:
-        value = cache.get("inference", call.key)
+        value = cache.get(_kind(call), call.key)
         found = decode(value) if value is not None else None
         if found is None:
             self._admit(call)
@@ -310,14 +318,14 @@ class DataPlane:
             deadline=call.deadline,
             submitted=time.monotonic(),
             begun=call.future.running(),
-            finish=lambda job, outcome: self._ended(call, job, outcome),
+            finish=lambda job, outcome: self._ended(call, replicas, job, outcome),
         )
         try:
             replicas.submit(job)
         except CamcountError as error:
             self._fail(call, error)
 
-    def _ended(self, call: Call, job: Job, outcome: Done | CamcountError | None) -> None:
+    def _ended(self, call: Call, replicas: Replicas, job: Job, outcome: Done | CamcountError | None) -> None:
         """A replica is done with it, one way or another."""
         call.attempts += job.attempts
         if outcome is None:
@@ -329,8 +337,9 @@ class DataPlane:
             return
         answer = call.answer(outcome)
         settle(call.future, answer)
-        if call.key and self._cache is not None and isinstance(answer, Answer):
-            self._cache.put("inference", call.key, encode(answer.detections))
+        # what a model that is being replaced still answers must not be found after its replacement
+        if self._cache is not None and call.key and isinstance(answer, Answer) and self._models.has(call, replicas):
+            self._cache.put(_kind(call), call.key, encode(answer.detections))
         self._close_call(call, answer, "ok")
 
     def _fail(self, call: Call, error: CamcountError) -> None:
@@ -372,8 +381,22 @@ class DataPlane:
     def _unanswered(self, request: DetectionRequest | TensorRequest) -> InferenceTimeout:
         return InferenceTimeout(f"{request.model} gave no answer before the deadline: allow more time")
 
+    def _is_in_memory(self, reference: str) -> bool:
+        target = self._targets.known(reference)
+        status = self._loader.status().get(target.key) if target else None
+        return status is not None and status.state is State.READY
+
+    def _tidy(self) -> None:
+        while not self._stopping.wait(min(60.0, self._idle_s / 4)):
+            self._loader.unload_idle(self._idle_s)
+
     def _moved(self, target: Target) -> None:
         """An alias has moved: the new version is loaded before it is used, the old one goes when it is in the way."""
         with suppress(CamcountError):
             if State.READY in {status.state for status in self._loader.status().values()}:
                 self._loader.acquire(target.key).release()
+
+
+def _kind(call: Call) -> str:
+    """What the cache calls the answer, and so for how long it is kept."""
+    return "batch" if call.request.priority is Priority.BATCH else "inference"

@@ -169,6 +169,10 @@ class Models:
             )
         return gauges
 
+    def has(self, call: Call, replicas: Replicas) -> bool:
+        """Whether these are the latest replicas of what the call goes to."""
+        return self._replicas.get(call.chosen.key) is replicas
+
     def _keep(self, key: str, replicas: Replicas) -> None:
         self._replicas[key] = replicas
 

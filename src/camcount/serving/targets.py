@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -9,10 +11,12 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from camcount.errors import ModelNotFound, ModelVersionMismatch
+from camcount.errors import ModelNotFound, ModelVersionMismatch, ServiceError
 from camcount.models.opening import open_reference
 from camcount.models.references import Reference, did_you_mean, parse_reference, registry_reference
 from camcount.models.registered import RegisteredVersion
+from camcount.protocols import ResultCache
+from camcount.serving.cache_keys import model_prefix
 from camcount.serving.options import ServedModel
 from camcount.serving.requests import Decision
 
@@ -50,6 +54,20 @@ class Target:
         return Decision(self.key, self.reason)
 
 
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """The part of a `RegisteredVersion` that is needed here."""
+
+    name: str
+    version: str
+    aliases: tuple[str, ...]
+
+    @property
+    def reference(self) -> str:
+        """``name:version``."""
+        return f"{self.name}:{self.version}"
+
+
 class Versions(Protocol):
     """The part of a registry that is needed here: `camcount.models.registry.Registry` has it."""
 
@@ -68,6 +86,8 @@ class Targets:
         registry: makes the registry, when a name is first looked up in it.
         ask_registry: whether all that is registered can be asked for, and not only what is configured.
         slow: where look-ups in the background run.
+        remembered: keeps what the registry said, so that a server that is started while the registry is away still
+            knows, if the cache outlives it.
         moved: told when a reference has come to mean something else; the new target is used when it returns.
 
     """
@@ -80,6 +100,7 @@ class Targets:
         *,
         ask_registry: bool = False,
         refresh_s: float = 5.0,
+        remembered: ResultCache | None = None,
         moved: Callable[[Target], None] = lambda target: None,
     ) -> None:
         self.configured = dict(configured)
@@ -88,6 +109,7 @@ class Targets:
         self._ask_registry = ask_registry
         self._slow = slow
         self._refresh_s = refresh_s
+        self._remembered = remembered
         self._moved = moved
         self._lock = threading.Lock()
         self._known: dict[str, tuple[Target, float]] = {}
@@ -155,7 +177,22 @@ class Targets:
             return self._configured(wanted)
         if not self._ask_registry:
             raise ModelNotFound(f"no model {wanted.name!r} is served: {did_you_mean(wanted.name, self.configured)}")
-        return _registered(self._versions().find(reference), _why(wanted))
+        return _registered(self._registered_as(reference), _why(wanted))
+
+    def _registered_as(self, reference: str) -> RegisteredVersion | Remembered:
+        """What the registry says, or said when it was last asked."""
+        key = f"{model_prefix(re.split('[:@]', reference)[0])}target:{reference}"
+        try:
+            found = self._versions().find(reference)
+        except ServiceError:
+            value = self._remembered.get("metadata", key) if self._remembered is not None else None
+            if value is None:
+                raise
+            name, version, *aliases = json.loads(value)
+            return Remembered(name, version, tuple(aliases))
+        if self._remembered is not None:
+            self._remembered.put("metadata", key, json.dumps([found.name, found.version, *found.aliases]).encode())
+        return found
 
     def _versions(self) -> Versions:
         if self._registry is None:
@@ -185,7 +222,7 @@ class Targets:
         asked = f"{source.name}:{wanted.version}" if wanted.version else served.model
         if wanted.alias is not None:
             asked = f"{source.name}@{wanted.alias}"
-        found = self._versions().find(asked)
+        found = self._registered_as(asked)
         return Target(
             name=wanted.name,
             version=found.version,
@@ -203,7 +240,7 @@ def open_registry() -> Versions:
     return Registry()
 
 
-def _registered(found: RegisteredVersion, reason: str) -> Target:
+def _registered(found: RegisteredVersion | Remembered, reason: str) -> Target:
     return Target(
         name=found.name, version=found.version, source=found.reference, reason=reason, aliases=found.aliases
     )

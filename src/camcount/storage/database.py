@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, Dialect, Engine, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.types import DateTime, TypeDecorator
 
 from camcount.errors import CamcountError, DatabaseUnavailable, DiskFull, UsageError
@@ -55,7 +55,8 @@ class Database:
     """One database; safe from many threads, each connection from one.
 
     Every method raises `DatabaseUnavailable` where the database does not answer, and `DiskFull` where it has no
-    space left: then nothing of that transaction was written.
+    space left: then nothing of that transaction was written. Rows that break a rule of their table raise
+    SQLAlchemy's ``IntegrityError``.
 
     Args:
         url: ``sqlite:///FILE`` or ``postgresql://USER:PASSWORD@HOST/NAME``.
@@ -108,6 +109,8 @@ class Database:
         try:
             with self._engine.connect().execution_options(writing=writing) as connection, connection.begin():
                 yield connection
+        except (IntegrityError, DataError):  # the fault of what was written, which is for the writer to see
+            raise
         except SQLAlchemyError as error:
             raise self._said(error) from error
 

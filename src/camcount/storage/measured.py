@@ -11,7 +11,7 @@ from sqlalchemy import JSON, BigInteger, Column, Float, LargeBinary, MetaData, T
 
 from camcount.stats import RequestStats
 from camcount.storage.database import UtcDateTime
-from camcount.tallies import Sketch
+from camcount.tallies import Sketch, plausible
 
 SUMS = (
     "requests",
@@ -101,9 +101,9 @@ class Measured:
             self.cached += stats.cached
         if ran and answered:
             self.queue.add(stats.queue_s)
-            self.preprocess_s += stats.stages.preprocess_s
-            self.inference_s += stats.stages.inference_s
-            self.postprocess_s += stats.stages.postprocess_s
+            self.preprocess_s += plausible(stats.stages.preprocess_s)
+            self.inference_s += plausible(stats.stages.inference_s)
+            self.postprocess_s += plausible(stats.stages.postprocess_s)
 
     def merge(self, rows: Sequence[Sequence[Any]]) -> None:
         """Adds what rows of the table say, each the columns `CONTENT`."""
