@@ -5,7 +5,7 @@ Runtime (32 bit floats, one thread for each worker, two workers), the boxes deco
 JSON. The peers do it with the code of bench/serving_job.py. F2, our own job: the model prepared by `camcount
 models prepare` (input in the shape of the picture, head cut to people and vehicles) and the picture decoded at
 the scale that suffices. camcount decodes at the scale that suffices in F1 too, which is why there are two floors
-of F1. Its result cache is off.
+of F1. Its result cache is off, and so is every server's access log.
 
 The floor is the same job in two processes without a server, measured just before and just after each server;
 ratios are taken within that minute, and are medians over the rounds. wrk leaves as many requests behind as it had

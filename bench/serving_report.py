@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from operator import attrgetter
 from pathlib import Path
@@ -101,4 +102,7 @@ def draw(path: Path, results: Results) -> None:
 
 
 def _percent(curves: dict[str, list[float]]) -> dict[str, list[float]]:
-    return {name: [100 * value for value in values] for name, values in curves.items()}
+    """Where nothing was answered there is nothing to draw."""
+    return {
+        name: [100 * value if math.isfinite(value) else 0.0 for value in values] for name, values in curves.items()
+    }

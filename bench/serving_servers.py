@@ -109,8 +109,12 @@ def peers(job: Path) -> list[Contender]:
 
 
 def ours(name: str, package: Path) -> Contender:
-    """`camcount serve` with one model, two replicas of one thread each, and no result cache."""
-    return camcount(name, {"models": {"detector": {"model": str(package.absolute()), "replicas": 2}}})
+    """`camcount serve` with one model, two replicas of one thread each, no result cache and no access log.
+
+    The peers log no access either.
+    """
+    model = {"model": str(package.absolute()), "replicas": 2}
+    return camcount(name, {"models": {"detector": model}, "log_level": "warning"})
 
 
 def camcount(name: str, settings: Mapping[str, Any], model: str = "detector") -> Contender:
