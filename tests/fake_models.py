@@ -86,6 +86,7 @@ class FakeFound:
 
     faults: Faults
     footprint: Footprint = field(default_factory=Footprint)
+    accuracy: float | None = None
 
     def open(self, device: str) -> Detector:
         """A detector."""

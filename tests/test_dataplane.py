@@ -263,6 +263,7 @@ def test_a_reloaded_model_does_not_answer_from_the_old_ones_cache(make: Make) ->
     plane = make(_models("a"), cache=MemoryCache(CacheSettings()))
     _until(lambda: plane.detect(_request(content=b"picture")).cached)
     plane.load("a", anew=True)
+    assert [one.model for one in plane.gauges()] == ["a"]
     assert not plane.detect(_request(content=b"picture")).cached
 
 

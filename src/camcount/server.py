@@ -63,7 +63,7 @@ class Server:
             cache = cache_for(settings.cache)
             if cache is not None:
                 self._open.callback(cache.close)
-            self.tally, self.rates = Tally(), Rates()
+            self.tally, self.rates = Tally(caching=cache is not None), Rates()
             self.metrics = PrometheusRecorder(lambda: self.plane.gauges(), triton_names=settings.triton_metrics)
             recorders: list[Recorder] = [self.tally, self.rates, self.metrics, LogRecorder()]
             if settings.traces:
@@ -95,15 +95,21 @@ class Server:
     def application(self) -> ASGIApp:
         """All doors over HTTP."""
         settings = self.settings
-        doors = [*v2_routes(self.plane, self.tally, largest_body=settings.body_limit), *stream_routes(self.plane)]
+        pixels = settings.largest_pixels
+        doors = [
+            *v2_routes(self.plane, self.tally, largest_body=settings.body_limit, largest_pixels=pixels),
+            *stream_routes(self.plane, largest_pixels=pixels),
+        ]
         return application(
             self.plane,
             doors=doors,
             rates=self.rates,
             series=self.series,
             render=self.metrics.render,
+            accuracy=lambda info: info.accuracy,
             body_limit=settings.body_limit,
-            largest_pixels=settings.largest_pixels,
+            largest_pixels=pixels,
+            private_webhooks=settings.private_webhooks,
         )
 
     def preload(self) -> dict[str, CamcountError]:
@@ -170,6 +176,7 @@ class Server:
             self.settings.host,
             self.settings.grpc_port,
             largest_message=self.settings.body_limit,
+            largest_pixels=self.settings.largest_pixels,
             tls=tls,
         )
 

@@ -42,6 +42,7 @@ class ServerSettings(BaseSettings):
         port, grpc_port: 0 takes a free one; without ``grpc_port`` there is no gRPC.
         body_limit: bytes of one request.
         largest_pixels: of one picture, told from its header before it is decoded.
+        private_webhooks: jobs may tell addresses of the server's own network when they are done.
         database_url: where the time series of the measurements go; SQLite in CAMCOUNT_HOME unless given.
         triton_metrics: the metrics under Triton's names too.
         traces: OpenTelemetry spans, sent to OTEL_EXPORTER_OTLP_ENDPOINT.
@@ -61,6 +62,7 @@ class ServerSettings(BaseSettings):
     tls_key: Path | None = None
     body_limit: Annotated[int, Field(ge=1024)] = 20 * 1024 * 1024
     largest_pixels: Annotated[int, Field(ge=1)] = 100_000_000
+    private_webhooks: bool = False
     database_url: str | None = None
     triton_metrics: bool = False
     traces: bool = False

@@ -180,6 +180,7 @@ class _FromPackage:
         self.labels = detector.labels
         self.concurrency = detector.concurrency
         self.engine = detector.engine
+        self.spec = detector.spec
         self.adjusted = detector.adjusted
 
     def detect(self, frames: Sequence[Frame]) -> list[Detections]:
@@ -198,6 +199,8 @@ class FoundModel:
     footprint: Footprint
     sizes: tuple[tuple[int, int], ...] = (_CAMERA,)
     options: Mapping[str, Any] = field(default_factory=dict)
+    accuracy: float | None = None
+    """Mean average precision on its card."""
 
     def open(self, device: str) -> Detector:
         """Loads it; ``cpu`` leaves the place to the manifest."""
@@ -240,7 +243,8 @@ def find_model(reference: str, *, registry: Registry | None = None, **options: A
         taken = _footprint(sum((package.root / name).stat().st_size for name in set(manifest.sizes.values())))
         if card is not None:
             taken = Footprint(int(card * 1_000_000))
-        return FoundModel(reference, _on_gpu(taken, manifest.engine_options), tuple(manifest.sizes), options)
+        taken = _on_gpu(taken, manifest.engine_options)
+        return FoundModel(reference, taken, tuple(manifest.sizes), options, manifest.card.map)
 
 
 def _footprint(file_bytes: int) -> Footprint:

@@ -51,7 +51,14 @@ class Call:
         target = self.chosen
         took = time.monotonic() - self.begun
         if isinstance(self.request, TensorRequest):
-            return TensorAnswer(model=target.name, version=target.version, outputs=done.result, total_s=took)
+            return TensorAnswer(
+                model=target.name,
+                version=target.version,
+                outputs=done.result,
+                replica=done.replica,
+                queue_s=done.queue_s,
+                total_s=took,
+            )
         return Answer(
             model=target.name,
             version=target.version,
@@ -114,6 +121,9 @@ class Call:
                 "batch": answer.batch,
                 "confidences": answer.detections.confidence,
             }
+        elif isinstance(answer, TensorAnswer):
+            stages = Stages(inference_s=max(0.0, answer.total_s - answer.queue_s))
+            facts = {"replica": answer.replica, "queue_s": answer.queue_s, "stages": stages}
         return RequestStats(
             model=named if isinstance(named, str) else named.name,
             version=target.version if target else "",

@@ -15,7 +15,7 @@ from camcount.models.loading_state import State
 from camcount.models.memory import Footprint
 from camcount.models.opening import FoundModel, find_model
 from camcount.models.references import parse_reference
-from camcount.protocols import Detector
+from camcount.protocols import Detector, TensorInfo
 from camcount.serving.calls import Call
 from camcount.serving.fallback import FallbackChain, Next
 from camcount.serving.options import Endpoint, ServingOptions
@@ -88,6 +88,7 @@ class Models:
         self._opening = dict(opening)
         self._replicas: dict[str, Replicas] = {}
         self._changed: dict[str, float] = {}
+        self._accuracy: dict[str, float | None] = {}
 
     def find(self, key: str) -> FoundReplicas:
         """The model of a target's key, for the loader.
@@ -105,13 +106,13 @@ class Models:
             options = replace(options, replicas=served.replicas, max_replicas=most)
         if target.source in IN_ORDER:
             options = replace(options, replicas=1, max_replicas=None)
-        return FoundReplicas(target, find_model(target.source, **opening), options, opening, self._keep)
+        found = find_model(target.source, **opening)
+        self._accuracy[key] = found.accuracy
+        return FoundReplicas(target, found, options, opening, self._keep)
 
     def changed(self, key: str, state: State) -> None:
         """Notes when a model changed; called by the loader."""
         self._changed[key] = time.time()
-        if state is State.REGISTERED:
-            self._replicas.pop(key, None)
 
     def fallback(self, call: Call, error: CamcountError) -> Next:
         """What to ask instead, after this error."""
@@ -130,7 +131,7 @@ class Models:
     def info(self, target: Target, status: Mapping[str, ModelStatus]) -> ModelInfo:
         """One model as it stands."""
         at = status.get(target.key)
-        replicas = self._replicas.get(target.key)
+        replicas = self._live().get(target.key)
         engine = replicas.engine if replicas else None
         return ModelInfo(
             name=target.name,
@@ -141,15 +142,16 @@ class Models:
             aliases=target.aliases,
             platform=parse_reference(target.source).kind if replicas is None else _platform(engine),
             labels=replicas.labels if replicas else (),
-            inputs=tuple(engine.inputs.values()) if engine else (),
+            inputs=_sized(replicas) if replicas else (),
             outputs=tuple(engine.outputs.values()) if engine else (),
             changed=self._changed.get(target.key, 0.0),
+            accuracy=self._accuracy.get(target.key),
         )
 
     def gauges(self, status: Mapping[str, ModelStatus]) -> list[ModelGauges]:
         """The loaded models as they stand."""
         gauges = []
-        for key, replicas in list(self._replicas.items()):
+        for key, replicas in self._live().items():
             name, _, version = key.partition(":")
             cancelled, expired, refused = replicas.unrun()
             taken = status[key].footprint if key in status else Footprint()
@@ -173,8 +175,27 @@ class Models:
         """Whether these are the latest replicas of what the call goes to."""
         return self._replicas.get(call.chosen.key) is replicas
 
+    def _live(self) -> dict[str, Replicas]:
+        """The latest replicas of each model, as long as they take requests."""
+        return {key: replicas for key, replicas in list(self._replicas.items()) if not replicas.closed}
+
     def _keep(self, key: str, replicas: Replicas) -> None:
-        self._replicas[key] = replicas
+        self._replicas = {**self._live(), key: replicas}
+
+
+def _sized(replicas: Replicas) -> tuple[TensorInfo, ...]:
+    """The engine's inputs; a size that the engine leaves open is the one that the model was made for."""
+    engine, size = replicas.engine, replicas.input_size
+    if engine is None:
+        return ()
+    width, height = size or (None, None)
+    sized = []
+    for info in engine.inputs.values():
+        shape = info.shape
+        if len(shape) == 4 and shape[1] == 3:
+            shape = (*shape[:2], shape[2] or height, shape[3] or width)
+        sized.append(TensorInfo(info.name, shape, info.dtype))
+    return tuple(sized)
 
 
 def _platform(engine: Any) -> str:

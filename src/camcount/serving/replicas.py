@@ -74,6 +74,8 @@ class Replicas:
         first = _all_or_none(makers.local, options.replicas)
         self.labels = first[0].detector.labels
         self.engine: Engine | None = first[0].engine
+        self.input_size: tuple[int, int] | None = first[0].input_size
+        """Width and height that the model was made for, where that is known."""
         for worker in first:
             self._add(worker)
         for endpoint, make in makers.remote:
@@ -128,6 +130,11 @@ class Replicas:
         """So many jobs were cancelled, were too late, and were refused, without having been computed."""
         queues = self._all_queues()
         return sum(q.cancelled for q in queues), sum(q.expired for q in queues), sum(q.refused for q in queues)
+
+    @property
+    def closed(self) -> bool:
+        """Whether it has been told to stop."""
+        return self._closing.is_set()
 
     def close(self, drain_s: float = 0.0) -> None:
         """Stops; what waits is still done for so many seconds, and refused then."""

@@ -103,6 +103,8 @@ class TensorAnswer:
     model: str
     version: str
     outputs: Mapping[str, NDArray[Any]]
+    replica: str = ""
+    queue_s: float = 0.0
     total_s: float = 0.0
 
 
@@ -117,6 +119,7 @@ class ModelInfo:
         labels, inputs, outputs: known once it is loaded; the latter two are the engine's own tensors, empty where
             the model is no engine (``motion`` keeps pictures).
         changed: seconds since the epoch at the last change of state.
+        accuracy: mean average precision on the model's card, 0 to 1, where it was measured.
     """
 
     name: str
@@ -130,3 +133,4 @@ class ModelInfo:
     inputs: tuple[TensorInfo, ...] = ()
     outputs: tuple[TensorInfo, ...] = ()
     changed: float = 0.0
+    accuracy: float | None = None

@@ -34,6 +34,12 @@ class Worker:
         """What takes bare tensors; none where the model is more than its tensors."""
         return getattr(self.detector, "engine", None)
 
+    @property
+    def input_size(self) -> tuple[int, int] | None:
+        """Width and height that the model was made for, where that is known."""
+        spec = getattr(self.detector, "spec", None)
+        return (spec.width, spec.height) if spec is not None else None
+
     def detect(self, frames: Sequence[Frame], thresholds: Thresholds) -> list[Detections]:
         """One valid `Detections` per frame: boxes inside the frame, labels that there are, the surest first.
 
