@@ -20,6 +20,7 @@ from camcount.api.errors import Refused
 from camcount.api.jobs import Jobs
 from camcount.api.webhooks import tell, webhook_of
 from camcount.errors import InvalidInput, Overloaded, ServiceError
+from camcount.serving.cache import CacheSettings, MemoryCache
 from tests.asgi_servers import served
 from tests.picture_files import encoded, scene
 from tests.planes import StandIn
@@ -275,5 +276,25 @@ def test_closing_ends_what_goes_on() -> None:
         await asyncio.sleep(0)
         await jobs.close()
         assert task.cancelled()
+
+    asyncio.run(story())
+
+
+def test_a_result_is_kept_where_other_servers_find_it() -> None:
+    """Another server with the same cache gives a job's answer, until it is deleted."""
+
+    async def story() -> None:
+        cache, go = MemoryCache(CacheSettings()), asyncio.Event()
+        here, there = Jobs(cache), Jobs(cache)
+        job = here.start(_waiting(go), size=1, request_id="a")
+        with pytest.raises(Refused):
+            await there.answer(job.id)
+        go.set()
+        while job.task is not None:
+            await asyncio.sleep(0.005)
+        assert await there.answer(job.id) == job.answer()
+        await here.cancel(job.id)
+        with pytest.raises(Refused):
+            await there.answer(job.id)
 
     asyncio.run(story())

@@ -16,6 +16,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from camcount.api.application import application
+from camcount.api.jobs import Jobs
 from camcount.api.v2 import v2_routes
 from camcount.api.v2_statistics import Tally
 from camcount.api.websocket import stream_routes
@@ -60,7 +61,7 @@ class Server:
         with self._open:
             database = open_database(settings.database_url)
             self._open.callback(database.close)
-            cache = cache_for(settings.cache)
+            self._cache = cache = cache_for(settings.cache)
             if cache is not None:
                 self._open.callback(cache.close)
             self.tally, self.rates = Tally(caching=cache is not None), Rates()
@@ -106,6 +107,7 @@ class Server:
             rates=self.rates,
             series=self.series,
             render=self.metrics.render,
+            jobs=Jobs(self._cache),
             accuracy=lambda info: info.accuracy,
             body_limit=settings.body_limit,
             largest_pixels=pixels,

@@ -16,6 +16,7 @@ from camcount.api.answers import timestamp
 from camcount.api.errors import Refused, failure
 from camcount.api.webhooks import Webhook, tell
 from camcount.errors import Overloaded
+from camcount.protocols import ResultCache
 
 Work = Callable[[], Awaitable[bytes]]
 """Does a job and gives its result as JSON."""
@@ -75,7 +76,8 @@ async def patiently(ask: Callable[[], Awaitable[T]]) -> T:
 
 
 class Jobs:
-    """The jobs of one server, in memory: they end with it.
+    """The jobs of one server: what is unfinished ends with it, what is finished can be asked for as long as the cache
+    keeps it, at any server that shares the cache.
 
     Lives in one event loop. At most ``most`` jobs are kept, finished ones for ``kept_s`` seconds and older ones give
     way to new ones; unfinished ones hold at most ``waiting_bytes`` of pictures, and ``at_once`` are worked on at a
@@ -83,8 +85,15 @@ class Jobs:
     """
 
     def __init__(
-        self, *, most: int = 1000, waiting_bytes: int = 256 * 2**20, kept_s: float = 3600.0, at_once: int = 4
+        self,
+        cache: ResultCache | None = None,
+        *,
+        most: int = 1000,
+        waiting_bytes: int = 256 * 2**20,
+        kept_s: float = 3600.0,
+        at_once: int = 4,
     ) -> None:
+        self._cache = cache
         self._most, self._waiting_bytes, self._kept_s = most, waiting_bytes, kept_s
         self._jobs: OrderedDict[str, Job] = OrderedDict()
         self._turns = asyncio.Semaphore(at_once)
@@ -112,7 +121,19 @@ class Jobs:
             raise Refused(404, f"there is no job {job_id[:40]!r}: it was cancelled, or ended too long ago")
         return job
 
-    def cancel(self, job_id: str) -> None:
+    async def answer(self, job_id: str) -> bytes:
+        """How a job stands, or what the cache still has of it.
+
+        Raises:
+            Refused: as `job`.
+        """
+        if job_id not in self._jobs and self._cache is not None:
+            kept = await asyncio.to_thread(self._cache.get, "results", _key(job_id))
+            if kept is not None:
+                return kept
+        return self.job(job_id).answer()
+
+    async def cancel(self, job_id: str) -> None:
         """Ends a job, if it goes on, and forgets it.
 
         Raises:
@@ -122,6 +143,8 @@ class Jobs:
         del self._jobs[job_id]
         if job.task is not None:
             job.task.cancel()
+        if self._cache is not None:
+            await asyncio.to_thread(self._cache.invalidate, _key(job_id))
 
     async def close(self) -> None:
         """Cancels what goes on."""
@@ -141,6 +164,8 @@ class Jobs:
                 job.error = failure(error, job.request_id).fields(job.request_id)
                 job.status = "failed"
             job.size = 0
+        if self._cache is not None:
+            await asyncio.to_thread(self._cache.put, "results", _key(job.id), job.answer())
         if job.webhook is not None:
             await tell(job.webhook, job.answer())
         job.task = None
@@ -162,3 +187,7 @@ class Jobs:
         old = [job for job in self._jobs.values() if job.created < oldest and job.status in ("done", "failed")]
         for job in old:
             del self._jobs[job.id]
+
+
+def _key(job_id: str) -> str:
+    return f"job:{job_id}"

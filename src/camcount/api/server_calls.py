@@ -70,11 +70,11 @@ class ServerCalls:
 
     async def job(self, job_id: JobId) -> Response:
         """`queued`, `running`, `done` with its result, or `failed` with its error."""
-        return Response(self._jobs.job(job_id).answer(), media_type="application/json")
+        return Response(await self._jobs.answer(job_id), media_type="application/json")
 
     async def cancel(self, job_id: JobId) -> Response:
         """What it still has to compute is not computed; it is forgotten."""
-        self._jobs.cancel(job_id)
+        await self._jobs.cancel(job_id)
         return Response(status_code=204)
 
     async def live(self) -> Response:
