@@ -13,7 +13,8 @@ from bench.serving_faulty import Faulty
 from bench.serving_frames import frames
 from bench.serving_job import Job, agree, write_job
 from bench.serving_load import Load, OpenLoop
-from bench.serving_results import OWN, STOCK, Block, Floor, Results
+from bench.serving_report import draw
+from bench.serving_results import LEVELS, OWN, STOCK, Block, Floor, Results
 from bench.serving_scenes import Watch
 from bench.serving_servers import Contender, Running, free_port
 
@@ -79,6 +80,18 @@ def test_verdicts_follow_from_the_figures() -> None:
     missed = [verdict.demand for verdict in _results(96, 1100).verdicts() if not verdict.met]
     assert len(missed) == 3
     assert missed[-1] == "F1, c=100: p95 no worse than the best peer's"
+
+
+def test_a_chart_needs_the_floor_of_the_stock_job(tmp_path: Path) -> None:
+    """A run of one server only ends without one; with it there is a picture."""
+    results = Results()
+    loads = {level: _load(100.0 / level, 90) for level in LEVELS}
+    results.blocks[OWN] = [Block(loads, {"F2": [Floor(160, 6)]})]
+    draw(tmp_path / "chart.png", results)
+    assert not list(tmp_path.iterdir())
+    results.blocks["Other"] = [Block(loads, {"F1": [Floor(100, 9)]})]
+    draw(tmp_path / "chart.png", results)
+    assert (tmp_path / "chart.png").stat().st_size > 1000
 
 
 def test_errors_of_our_own_are_counted_and_those_of_others_not() -> None:
