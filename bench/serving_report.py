@@ -85,12 +85,10 @@ def draw(path: Path, results: Results) -> None:
     """Writes a PNG of two panels over the number of open requests: how many, how evenly; the last curve is ours."""
     names = [name for name in (*results.peers(), STOCK, OWN) if name in results.blocks]
     names = [name for name in names if results.levels(name) == list(LEVELS)]
-    if not names:
+    floors = [b.floor_rate("F1") for blocks in results.blocks.values() for b in blocks if "F1" in b.floors]
+    if not (names and floors):
         return
-    labels = [f"c={level}" for level in LEVELS]
-    stock = statistics.median(
-        b.floor_rate("F1") for blocks in results.blocks.values() for b in blocks if "F1" in b.floors
-    )
+    labels, stock = [f"c={level}" for level in LEVELS], statistics.median(floors)
     rates = {name: [results.rate(name, level) / stock for level in LEVELS] for name in names}
     waits = {name: [results.queueing(name, level, job_of(name)) for level in LEVELS] for name in names}
     panels = [

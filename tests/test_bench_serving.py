@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,8 @@ from bench.serving_faulty import Faulty
 from bench.serving_frames import frames
 from bench.serving_job import Job, agree, write_job
 from bench.serving_load import Load, OpenLoop
-from bench.serving_results import OWN, STOCK, Block, Floor, Results
+from bench.serving_report import draw
+from bench.serving_results import LEVELS, OWN, STOCK, Block, Floor, Results
 from bench.serving_scenes import Watch
 from bench.serving_servers import Contender, Running, free_port
 
@@ -81,6 +83,18 @@ def test_verdicts_follow_from_the_figures() -> None:
     assert missed[-1] == "F1, c=100: p95 no worse than the best peer's"
 
 
+def test_a_chart_needs_the_floor_of_the_stock_job(tmp_path: Path) -> None:
+    """A run of one server only ends without one; with it there is a picture."""
+    results = Results()
+    loads = {level: _load(100.0 / level, 90) for level in LEVELS}
+    results.blocks[OWN] = [Block(loads, {"F2": [Floor(160, 6)]})]
+    draw(tmp_path / "chart.png", results)
+    assert not list(tmp_path.iterdir())
+    results.blocks["Other"] = [Block(loads, {"F1": [Floor(100, 9)]})]
+    draw(tmp_path / "chart.png", results)
+    assert (tmp_path / "chart.png").stat().st_size > 1000
+
+
 def test_errors_of_our_own_are_counted_and_those_of_others_not() -> None:
     """They alone decide how the benchmark ends."""
     results = _results(98, 900)
@@ -91,15 +105,16 @@ def test_errors_of_our_own_are_counted_and_those_of_others_not() -> None:
 
 
 async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Every third request is refused, and the connection closed by the server after each second one."""
-    for number in range(2):
-        head = await reader.readuntil(b"\r\n\r\n")
-        size = int(next(line[15:] for line in head.split(b"\r\n") if line.startswith(b"Content-Length:")))
-        body = await reader.readexactly(size)
-        status = b"503 Busy" if body == b"refuse" else b"200 OK"
-        writer.write(b"HTTP/1.1 " + status + b"\r\nContent-Length: 2\r\n\r\n{}")
-        if number:
-            writer.close()
+    """Refuses some requests, and closes the connection after the second."""
+    with suppress(asyncio.IncompleteReadError):
+        for _ in range(2):
+            head = await reader.readuntil(b"\r\n\r\n")
+            size = int(next(line[15:] for line in head.split(b"\r\n") if line.startswith(b"Content-Length:")))
+            body = await reader.readexactly(size)
+            status = b"503 Busy" if body == b"refuse" else b"200 OK"
+            writer.write(b"HTTP/1.1 " + status + b"\r\nContent-Length: 2\r\n\r\n{}")
+    writer.close()
+    await writer.wait_closed()
 
 
 def test_the_open_loop_counts_every_request_and_survives_closed_connections() -> None:
@@ -109,7 +124,9 @@ def test_the_open_loop_counts_every_request_and_survives_closed_connections() ->
         port = free_port()
         async with await asyncio.start_server(_serve, "127.0.0.1", port):
             loop = OpenLoop(port, "/x", {"Content-Type": "image/jpeg"}, [b"one", b"two", b"refuse"])
-            return loop, await loop.run(rate=60, seconds=1.0)
+            load = await loop.run(rate=60, seconds=1.0)
+            await asyncio.sleep(0.1)  # until the server has seen that its client is gone
+            return loop, load
 
     loop, load = asyncio.run(measure())
     assert 30 < len(loop.statuses) == len(loop.latencies) < 100
