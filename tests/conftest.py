@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+collect_ignore = ["triton_http.py"]
+"""A script for the environment of Triton's client: it cannot be imported in ours."""
+
 _DATA = Path(os.environ.get("CAMCOUNT_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
 

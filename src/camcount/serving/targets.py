@@ -75,6 +75,15 @@ class Versions(Protocol):
     def models(self) -> dict[str, list[RegisteredVersion]]: ...
 
 
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """What a reference meant when it was last looked up, and whether it may come to mean something else."""
+
+    target: Target
+    when: float
+    moves: bool
+
+
 class Targets:
     """From references to targets.
 
@@ -112,7 +121,7 @@ class Targets:
         self._remembered = remembered
         self._moved = moved
         self._lock = threading.Lock()
-        self._known: dict[str, tuple[Target, float]] = {}
+        self._known: dict[str, _Entry] = {}
         self._refreshing: set[str] = set()
 
     def known(self, reference: str) -> Target | None:
@@ -120,14 +129,13 @@ class Targets:
         entry = self._known.get(reference)
         if entry is None:
             return None
-        target, when = entry
-        if time.monotonic() - when > self._refresh_s and _may_move(reference, target):
+        if entry.moves and time.monotonic() - entry.when > self._refresh_s:
             with self._lock:
                 begin = reference not in self._refreshing
                 self._refreshing.add(reference)
             if begin:
-                self._slow.submit(self._refresh, reference, target)
-        return target
+                self._slow.submit(self._refresh, reference, entry.target)
+        return entry.target
 
     def find(self, reference: str) -> Target:
         """What the reference means; may take as long as the registry does.
@@ -140,7 +148,7 @@ class Targets:
         with self._lock:
             if len(self._known) >= _MOST_NAMES:
                 self._known.clear()
-            self._known[reference] = target, time.monotonic()
+            self._known[reference] = _Entry(target, time.monotonic(), _may_move(reference, target))
         return target
 
     def all(self) -> list[Target]:
@@ -168,7 +176,7 @@ class Targets:
         except Exception:  # whatever keeps the registry from answering, what was known goes on being served
             after = before
         with self._lock:
-            self._known[reference] = after, time.monotonic()
+            self._known[reference] = _Entry(after, time.monotonic(), True)
             self._refreshing.discard(reference)
 
     def _look_up(self, reference: str) -> Target:
