@@ -3,7 +3,8 @@
     python -m bench.accuracy DATA [--chart out/accuracy.png] [--peers out/peers.json] [--loso]
 
 The peers run in ``.venv-peers`` (made from bench/peers-constraints.txt when it is not there); their crossings are
-kept in ``--peers`` and read again the next time. Every peer tracker is shown with its best counter per rate.
+kept in ``--peers`` and read again the next time. Every peer tracker is shown with its best counter per rate; then
+the trackers alone are compared (bench/tracking.py).
 ``--loso`` also chooses camcount's association limits anew for each sequence from all the others.
 """
 
@@ -21,6 +22,7 @@ from pathlib import Path
 import numpy as np
 from bench.peers_data import Sequence, load
 from bench.peers_score import Counted, Score, score
+from bench.tracking import compare
 
 from camcount.counting.lines import LineCounter
 from camcount.detections import Detections
@@ -172,6 +174,7 @@ def main() -> None:
     our, their = ours(sequences), peers(sequences, arguments.data.resolve(), arguments.peers.resolve())
     show(our, their)
     chart(arguments.chart, our, their)
+    compare(sequences, arguments.data, arguments.peers.resolve(), arguments.chart.with_name("tracking.png"))
     if arguments.loso:
         left_out(sequences)
     sys.stdout.flush()

@@ -58,3 +58,24 @@ def _text(
     colour: tuple[int, int, int] = (40, 40, 40),
 ) -> None:
     cv2.putText(image, text, at, cv2.FONT_HERSHEY_SIMPLEX, scale, colour, 1, cv2.LINE_AA)
+
+
+def bars(path: Path, titles: list[str], measured: list[dict[str, float]], ours: str) -> None:
+    """Writes a PNG with one panel of horizontal bars per measure, the longest first; ``ours`` begins our names."""
+    panels = [_bars(title, values, ours) for title, values in zip(titles, measured, strict=True)]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(path), np.hstack(panels))
+
+
+def _bars(title: str, values: dict[str, float], ours: str) -> NDArray[np.uint8]:
+    row, label = 24, 210
+    image = np.full((_TOP + row * len(values) + 20, _WIDTH, 3), 255, np.uint8)
+    _text(image, title, (20, 28), 0.55)
+    longest = max(values.values())
+    for k, (name, value) in enumerate(sorted(values.items(), key=lambda item: -item[1])):
+        y, colour = _TOP + row * k, _OURS if name.startswith(ours) else _COLOURS[5]
+        end = label + int((_WIDTH - label - 70) * value / longest)
+        cv2.rectangle(image, (label, y), (end, y + row - 7), colour, cv2.FILLED)
+        _text(image, name, (20, y + 13), 0.45)
+        _text(image, f"{value:.1f}", (end + 6, y + 13), 0.45)
+    return image

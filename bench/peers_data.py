@@ -199,6 +199,21 @@ def _with_false(boxes: Floats, size: tuple[int, int], rng: np.random.Generator) 
     return np.vstack([boxes, *extra]) if extra else boxes
 
 
+def mot_rows(frame: int, boxes: Floats, ids: Any) -> list[str]:
+    """Boxes ``(N, 4)`` and ids ``(N,)`` of a frame (from 0) as MOTChallenge rows."""
+    sizes = np.column_stack([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]]).tolist()
+    return [
+        f"{frame + 1},{number},{x:.1f},{y:.1f},{w:.1f},{h:.1f},1,-1,-1,-1"
+        for number, (x, y, w, h) in zip(ids.tolist(), sizes, strict=True)
+    ]
+
+
+def write_tracks(folder: Path, sequence: str, rows: list[str]) -> None:
+    """Keeps the tracks of a sequence as a MOTChallenge file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{sequence}.txt").write_text("\n".join(rows) + "\n" if rows else "")
+
+
 def _lines(truth: dict[str, Any]) -> dict[str, tuple[tuple[float, float], tuple[float, float]]]:
     return {name: (tuple(line["a"]), tuple(line["b"])) for name, line in truth["lines"].items()}
 

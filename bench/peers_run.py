@@ -4,6 +4,7 @@ Every tracker gets the true frame rate. A starred tracker has its activation thr
 that is how it is tuned, its patience), which suits counting better than its defaults. Counters: ``BC1``, ``BC3``:
 supervision's LineZone on the bottom centre with a crossing threshold of 1 and 3 frames; ``4c1``: LineZone as it
 comes; ``once``: a track whose path meets the segment counts, once for ever; ``plain``: every change of side counts.
+The crossings go to OUT.json, the tracks at full rate to a folder beside it: ``tracks/TRACKER/SEQUENCE.txt``.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from bench.peers_data import Floats, Sequence, load
+from bench.peers_data import Floats, Sequence, load, mot_rows, write_tracks
 
 RATES = (1, 2, 3, 5)
 
@@ -58,7 +59,8 @@ def _norfair(distance: str, threshold: float, delay: int | None) -> Update:
             return corners.mean(axis=0, keepdims=True) if euclidean else corners
 
         given = [norfair.Detection(points(b), scores=np.full(1 if euclidean else 2, b[4]), data=b[:4]) for b in boxes]
-        alive = [t for t in tracker.update(given) if t.last_detection.age == t.age]
+        now = {id(detection) for detection in given}
+        alive = [t for t in tracker.update(given) if id(t.last_detection) in now]
         if not alive:
             return np.empty((0, 4)), np.empty(0, int)
         return np.array([t.last_detection.data for t in alive]), np.array([t.id for t in alive])
@@ -161,16 +163,20 @@ def counters(sequence: Sequence) -> dict[str, Any]:
     }
 
 
-def run(sequence: Sequence, step: int) -> dict[str, dict[str, Found]]:
-    """Tracker -> counter -> crossings."""
+def run(sequence: Sequence, step: int, tracks: Path) -> dict[str, dict[str, Found]]:
+    """Tracker -> counter -> crossings; at full rate the tracks are written too."""
     found: dict[str, dict[str, Found]] = {}
     for name, make in makers(sequence.fps / step, sequence.size[1]).items():
         update, counting = make(), counters(sequence)
         found[name] = {c: [] for c in counting}
+        rows: list[str] = []
         for k in range(0, len(sequence.frames), step):
             boxes, ids = update(sequence.frames[k])
             for c, counter in counting.items():
                 found[name][c] += counter.update(boxes, ids, k / sequence.fps)
+            rows += mot_rows(k, boxes, ids)
+        if step == 1:
+            write_tracks(tracks / name, sequence.name, rows)
     return found
 
 
@@ -188,8 +194,14 @@ def main() -> None:
     warnings.simplefilter("ignore")
     _check_directions()
     sequences = load(Path(sys.argv[1]))
-    results = {f"{s.name}|{step}": run(s, step) for s in sequences for step in RATES}
-    Path(sys.argv[2]).write_text(json.dumps(results))
+    out = Path(sys.argv[2])
+    part = out.with_suffix(".part.json")  # an interrupted run goes on where it was
+    results = json.loads(part.read_text()) if part.exists() else {}
+    for sequence in sequences:
+        if f"{sequence.name}|{RATES[-1]}" not in results:
+            results |= {f"{sequence.name}|{step}": run(sequence, step, out.parent / "tracks") for step in RATES}
+            part.write_text(json.dumps(results))
+    part.replace(out)
 
 
 if __name__ == "__main__":

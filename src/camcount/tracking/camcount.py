@@ -14,6 +14,9 @@ from camcount.tracking.motion import Noise
 from camcount.tracking.population import Life, Population
 from camcount.tracking.table import Floats, Ints
 
+_PACE_S = 0.072, 0.1
+"""Times between frames that are close together, and far apart."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CamcountSettings:
@@ -22,7 +25,8 @@ class CamcountSettings:
     Attributes:
         high: confidence from which on a detection is associated first and may start a track.
         low: confidence below which a detection is not looked at.
-        limit: cost above which a detection is somebody else; above 0 favours continuing a track.
+        limit, slow_limit: cost above which a detection is somebody else, from 14 frames a second up and from 10 down:
+            the farther apart frames are, the less alike are two boxes of one object.
         low_limit: what a doubtful detection must be cheaper by.
         tail: degrees of freedom of the place's distribution: small ones forgive the jumps of real boxes.
         size: standard deviation of the logarithm of the height.
@@ -35,7 +39,8 @@ class CamcountSettings:
 
     high: float = 0.45
     low: float = 0.1
-    limit: float = 2.0
+    limit: float = 0.0
+    slow_limit: float = 2.0
     low_limit: float = 1.0
     tail: float = 4.0
     size: float = 0.15
@@ -81,12 +86,13 @@ class CamcountTracker:
         if tracks.table.n:
             self._kinds.learn(detections.labels)
             rows = np.arange(tracks.table.n)
-            pairs = self._pairs(rows, high, settings.limit)
+            limit = float(np.interp(tracks.interval_s, _PACE_S, (settings.limit, settings.slow_limit)))
+            pairs = self._pairs(rows, high, limit)
             if self._followed_camera(*pairs):
-                pairs = self._pairs(rows, high, settings.limit)
+                pairs = self._pairs(rows, high, limit)
             if len(high) < len(sure):
                 low = np.flatnonzero(~sure & (tracks.score >= settings.low))
-                more = self._pairs(np.delete(rows, pairs[0]), low, settings.limit - settings.low_limit)
+                more = self._pairs(np.delete(rows, pairs[0]), low, limit - settings.low_limit)
                 pairs = np.concatenate([pairs[0], more[0]]), np.concatenate([pairs[1], more[1]])
             tracks.match(*pairs)
         tracks.bear(high[tracks.owner[high] < 0])
