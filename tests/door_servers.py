@@ -48,7 +48,7 @@ def open_doors(plane: DataPlane, tally: Tally) -> Iterator[Doors]:
     app = application(plane, doors=routes, body_limit=LIMIT)
     listening = socket.create_server(("127.0.0.1", 0))
     port = listening.getsockname()[1]
-    web = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off", ws_max_size=LIMIT))
+    web = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off", ws_max_size=LIMIT, ws_max_queue=4))
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_until_complete, args=(web.serve(sockets=[listening]),))
     thread.start()

@@ -170,12 +170,12 @@ def test_asynchronous_calls_and_statistics_over_grpc(client: Any, served: Served
 
 @pytest.mark.parametrize("protocol", ["http", "grpc"])
 def test_our_own_remote_engine_finds_the_same_through_the_server(served: Served, protocol: str) -> None:
-    """What `camcount count --model http://host/v2/models/NAME.tensors` uses."""
+    """What `camcount count --model http://host/v2/models/NAME.tensors` uses; the remote model is given whole squares."""
     doors = served.doors
     url = f"{doors.http}/v2/models/nano.tensors" if protocol == "http" else f"grpc://{doors.grpc}/nano.tensors"
     found = [_detect(where, served.content) for where in (url, str(served.weights))]
     assert len(found[0]) > 3
-    assert found[0].xyxy == pytest.approx(found[1].xyxy, abs=0.01)
+    assert found[0].xyxy == pytest.approx(found[1].xyxy, abs=6)
     assert found[0].class_id.tolist() == found[1].class_id.tolist()
 
 

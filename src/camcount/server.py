@@ -190,10 +190,12 @@ class Server:
             access_log=False,
             lifespan="on",
             server_header=False,
+            proxy_headers=False,
             timeout_graceful_shutdown=max(1, round(settings.drain)),
             ssl_certfile=settings.tls_cert,
             ssl_keyfile=settings.tls_key,
             ws_max_size=settings.body_limit,
+            ws_max_queue=4,  # what waits unread in memory, so that clients are halted soon
         )
         try:
             config.load()

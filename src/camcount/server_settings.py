@@ -8,13 +8,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic.alias_generators import to_camel
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from camcount.cameras.settings import CameraSettings, Gating, Pace
+from camcount.delivery.options import SinkSettings
 from camcount.errors import UsageError
+from camcount.geometry import Anchor, Line, Zone
 from camcount.serving.cache import CacheSettings
 from camcount.serving.options import ServedModel, ServingOptions
-from camcount.settings import LoadingOptions, checked, read_yaml
+from camcount.settings import LineSettings, LoadingOptions, Words, ZoneSettings, checked, read_yaml
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 
@@ -33,6 +37,74 @@ def _models(value: Any) -> Any:
     }
 
 
+class ShapesEntry(BaseModel):
+    """Lines and zones by name; what is left out stays as it is."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=to_camel, populate_by_name=True)
+
+    lines: dict[str, LineSettings] | None = None
+    zones: dict[str, ZoneSettings] | None = None
+
+    def drawn(self) -> tuple[tuple[Line, ...] | None, tuple[Zone, ...] | None]:
+        """The lines and the zones, where they are given."""
+        lines = None if self.lines is None else tuple(line.named(name) for name, line in self.lines.items())
+        zones = None if self.zones is None else tuple(zone.named(name) for name, zone in self.zones.items())
+        return lines, zones
+
+
+class CameraEntry(ShapesEntry):
+    """One camera, as `camcount.yaml` and the interface define it; see `camcount.cameras.settings.CameraSettings`.
+
+    Attributes:
+        source: ``${NAME}`` in it stands for what the environment, or the secrets file, has under that name.
+        model: a served model; the first one, or ``motion`` where there is none, unless given.
+        time_zone: in which its intervals close.
+    """
+
+    source: str
+    model: str = ""
+    labels: Words | None = None
+    anchor: Anchor = "foot"
+    tracker: str = "camcount"
+    fps: float | None = None
+    priority: float = 1.0
+    time_zone: str = "UTC"
+    loop: bool = False
+    pace: Pace = "auto"
+    transport: Literal["tcp", "udp"] = "tcp"
+    timeout_s: float = 10.0
+    max_lag_s: float = 1.0
+    motion_gate: Gating = "auto"
+    least_fps: float = 5.0
+
+    def settings(self, model: str) -> CameraSettings:
+        """What it comes to, with ``model`` where it names none.
+
+        Raises:
+            UsageError, GeometryError: something in it cannot be.
+        """
+        values = {name: getattr(self, name) for name in type(self).model_fields if name not in _NOT_TAKEN_OVER}
+        lines, zones = self.drawn()
+        return CameraSettings(
+            **values, model=self.model or model, zone=self.time_zone, lines=lines or (), zones=zones or ()
+        )
+
+    def with_shapes(self, change: ShapesEntry) -> CameraEntry:
+        """The same with other lines or zones."""
+        given = {
+            name: value for name, value in (("lines", change.lines), ("zones", change.zones)) if value is not None
+        }
+        return self.model_copy(update=given)
+
+    def as_json(self, shown: str | None = None) -> dict[str, Any]:
+        """Plain values; with ``shown`` in place of the source."""
+        values = self.model_dump(mode="json", by_alias=True, exclude_none=True)
+        return values if shown is None else values | {"source": shown}
+
+
+_NOT_TAKEN_OVER = ("model", "time_zone", "lines", "zones")
+
+
 class ServerSettings(BaseSettings):
     """One server. Every field can stand in `camcount.yaml` and, where it is a plain value, as ``CAMCOUNT_<NAME>``.
 
@@ -46,6 +118,8 @@ class ServerSettings(BaseSettings):
         database_url: where the time series of the measurements go; SQLite in CAMCOUNT_HOME unless given.
         triton_metrics: the metrics under Triton's names too.
         traces: OpenTelemetry spans, sent to OTEL_EXPORTER_OTLP_ENDPOINT.
+        cameras: by name. secrets: a file of ``NAME=value`` lines for their sources; the environment goes before it.
+        sinks: where events go.
         drain: seconds that a stopping server goes on answering what it has taken.
     """
 
@@ -71,6 +145,9 @@ class ServerSettings(BaseSettings):
     log_format: Literal["console", "json"] = "console"
     require_signed_models: bool = False
     model_public_key: Path | None = None
+    cameras: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")], CameraEntry] = {}
+    sinks: SinkSettings = SinkSettings()
+    secrets: Path | None = None
     serving: ServingOptions = ServingOptions()
     model_loading: LoadingOptions = LoadingOptions(loading_strategy="eager")
     cache: Annotated[CacheSettings, Field(default_factory=CacheSettings)]
