@@ -119,9 +119,7 @@ def ask(store: CountStore) -> None:
         ("a day by minute", end - day, "1m"),
     )
     for name, since, step in questions:
-        print_took(
-            name, lambda since=since, step=step: store.intervals(since=since, until=end, step=step, zone=PARIS)
-        )  # type: ignore[misc]
+        print_took(name, partial(store.intervals, since=since, until=end, step=step, zone=PARIS))
     odd = timedelta(minutes=17)
     print_took("totals of all time", store.totals)
     print_took("totals of a year less some minutes", lambda: store.totals(since=START + odd, until=end - odd))
