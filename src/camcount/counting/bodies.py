@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,14 +75,21 @@ class Bodies:
         self._floats = np.vstack([self._floats, np.zeros((more, _COLUMNS))])
         self._ints = np.vstack([self._ints, np.zeros((more, 3), np.int64)])
         self._heights = np.vstack([self._heights, np.full((more, _BUCKETS), np.nan)])
+        self._bind()
+        self.seen[self.capacity :] = np.inf
+        self._free = [*range(capacity - 1, self.capacity - 1, -1), *self._free]
+        self.capacity = capacity
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._bind()  # what was a view when it was pickled is a copy now
+
+    def _bind(self) -> None:
         f, i = self._floats, self._ints
         self.place, self.velocity, self.base = f[:, 0:4], f[:, 4:8], f[:, 8:10]
         self.time, self.seen, self.base_time, self.height, self.confidence = (f[:, k] for k in range(10, 15))
         self.doubtful, self.doubtful_time = f[:, 15:19], f[:, 19]
         self.class_id, self.track_id, self.confirmed = (i[:, k] for k in range(3))
-        self.seen[self.capacity :] = np.inf
-        self._free = [*range(capacity - 1, self.capacity - 1, -1), *self._free]
-        self.capacity = capacity
 
     @property
     def full(self) -> bool:

@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from camcount.counting.bounds import Bounds, Evidence, Grounds
@@ -109,7 +109,7 @@ class _Span:
     end_s: float
     seen_s: float = 0.0
     lines: dict[str, dict[str, dict[str, int]]] = field(default_factory=dict)
-    evidence: dict[tuple[str, str], Evidence] = field(default_factory=lambda: defaultdict(Evidence))
+    evidence: dict[tuple[str, str], Evidence] = field(default_factory=partial(defaultdict, Evidence))
 
 
 class Intervals:
@@ -148,6 +148,11 @@ class Intervals:
         self._span(time_s)
         for begin_s, end_s in self._seen.frame(time_s):
             self._see(begin_s, end_s)
+
+    def passed(self, time_s: float) -> None:
+        """Time went by without a frame: spans up to there are told of too, as not seen."""
+        if self._spans or self._closed_s > float("-inf"):
+            self._span(time_s)
 
     def add(self, event: Event) -> None:
         """Counts a crossing where it happened; other events are not counted here."""
@@ -224,8 +229,9 @@ class Intervals:
     def _span(self, time_s: float) -> _Span:
         """The span that holds a moment; spans between it and the others are opened too."""
         time_s = max(time_s, self._closed_s)
-        if not self._spans:
-            self._spans.append(_Span(*self._bounds(time_s)))
+        if not self._spans:  # those told last are followed without a gap
+            begin_s = self._closed_s if self._closed_s > float("-inf") else time_s
+            self._spans.append(_Span(*self._bounds(begin_s)))
         while time_s >= self._spans[-1].end_s:
             self._spans.append(_Span(*self._bounds(self._spans[-1].end_s)))
         while time_s < self._spans[0].start_s:

@@ -55,24 +55,40 @@ class PlaneDetector:
         Raises:
             CamcountError: no answer; the model, its replicas or the picture failed.
         """
-        futures = [
-            self._submit(
-                DetectionRequest(
-                    model=self._model,
-                    frame=frame,
-                    thresholds=self._thresholds,
-                    weak=True,
-                    door=self._door,
-                    subject=frame.camera_id,
-                )
-            )
-            for frame in frames
-        ]
-        answers: list[Answer] = [future.result() for future in futures]
+        answers: list[Answer] = [future.result() for future in [self._asked(frame) for frame in frames]]
         return [self._wanted(answer.detections) for answer in answers]
+
+    def submit(self, frame: Frame) -> Future[Detections]:
+        """The detections of one frame, in the future; this never waits. Cancelling drops the work not begun."""
+        found: Future[Detections] = Future()
+        asked = self._asked(frame)
+
+        def answered(answer: Future[Any]) -> None:
+            if answer.cancelled() or not found.set_running_or_notify_cancel():
+                found.cancel()
+            elif (error := answer.exception()) is not None:
+                found.set_exception(error)
+            else:
+                found.set_result(self._wanted(answer.result().detections))
+
+        asked.add_done_callback(answered)
+        found.add_done_callback(lambda future: asked.cancel() if future.cancelled() else None)
+        return found
 
     def close(self) -> None:
         """The model stays with the data plane."""
+
+    def _asked(self, frame: Frame) -> Future[Any]:
+        return self._submit(
+            DetectionRequest(
+                model=self._model,
+                frame=frame,
+                thresholds=self._thresholds,
+                weak=True,
+                door=self._door,
+                subject=frame.camera_id,
+            )
+        )
 
     def _wanted(self, found: Detections) -> Detections:
         if self._all:

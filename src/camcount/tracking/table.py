@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -90,6 +92,10 @@ class TrackTable:
         """Lets go of all rows; ids go on where they were."""
         self.n = 0
         self._bind()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._bind()  # what was a view when it was pickled is a copy now
 
     def _reserve(self, size: int) -> None:
         capacity = len(self._ints)

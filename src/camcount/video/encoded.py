@@ -62,6 +62,11 @@ def resized(image: Image, width: int, height: int) -> Image:
     return np.asarray(cv2.resize(image, (width, height), interpolation=method), np.uint8)
 
 
+def jpeg(image: Image, quality: int = 85) -> bytes:
+    """A picture as a JPEG file; ``quality`` from 1 to 100."""
+    return cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
+
+
 class EncodedPicture:
     """The `camcount.frame.Render` of a picture's file: it is decoded anew each time, a JPEG at 1/2, 1/4 or 1/8 of its
     size where that is enough.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import cv2
 import numpy as np
@@ -70,6 +71,12 @@ class Overlay:
         self._zones = [_DrawnZone(zone, zone.at(width, height)) for zone in zones]
         self._trails: dict[int, _Trail] = {}
         self._font = cv2.FontFace("sans")
+
+    def begin(self, totals: Mapping[str, Mapping[str, Any]]) -> None:
+        """Goes on from earlier counts: line -> ``in`` and ``out``."""
+        for drawn in self._lines:
+            counts = totals.get(drawn.line.name, {})
+            drawn.counts = Counter({way: counts.get(way, 0) for way in ("in", "out")})
 
     def draw(self, step: Step) -> Image:
         """The frame with everything drawn on it, ``uint8 (height, width, 3)``; a grey one where it has no picture."""

@@ -1,0 +1,1 @@
+"""Live cameras: from a source that comes and goes to durable counts."""

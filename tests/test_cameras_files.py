@@ -1,0 +1,96 @@
+"""File cameras: exact counts, whatever happens to the process."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from camcount.cameras.cameras import Cameras
+from camcount.cameras.settings import CameraSettings
+from camcount.geometry import parse_line, parse_zone
+from camcount.storage.counts import CountStore
+from tests.databases import new_url
+from tests.live import ROOT, Blobs, moving_blobs, open_store, until
+
+LINE = parse_line("gate=0.5,0.0,0.5,1.0")
+KILLS = 8
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Bright blocks that walk over a dark floor, in both directions."""
+    return moving_blobs(tmp_path_factory.mktemp("blobs") / "blobs.mp4", seconds=40)
+
+
+def settings(video: Path, **more: Any) -> CameraSettings:
+    """A camera that counts the blocks at a line and in a zone."""
+    zone = parse_zone("hall=0.6,0.1,0.9,0.1,0.9,0.9,0.6,0.9")
+    return CameraSettings(**{"source": str(video), "lines": (LINE,), "zones": (zone,), **more})
+
+
+def counted(store: CountStore, given: CameraSettings) -> list[tuple[Any, ...]]:
+    """The file counted in one go, undisturbed: its events as they are stored."""
+    cameras = Cameras(store, lambda _: Blobs())
+    cameras.add("door", given)
+    until(lambda: cameras.state("door").state == "ended", 60)
+    cameras.close()
+    return told(store)
+
+
+def told(store: CountStore) -> list[tuple[Any, ...]]:
+    """What is stored, without numbers and times of the clock."""
+    events = [one.event for one in store.events(limit=100_000)]
+    return sorted((event.time_s, event.event_id, event.type) for event in events)
+
+
+def test_a_file_is_counted_to_its_end_and_every_event_is_told_once(video: Path, tmp_path: Path) -> None:
+    """The blocks' crossings are all stored, totals and state agree, and a second start adds nothing."""
+    heard: list[str] = []
+    with open_store(new_url("sqlite", tmp_path)) as store:
+        cameras = Cameras(store, lambda _: Blobs(), committed=lambda _, new: heard.extend(e.event.event_id for e in new))
+        cameras.add("door", settings(video))
+        until(lambda: cameras.state("door").state == "ended", 60)
+        state = cameras.state("door")
+        assert state.totals["gate"] == {"in": 10, "out": 10, "by_label": {"person": {"in": 10, "out": 10}}}
+        assert store.totals(camera_id="door")["door"]["gate"]["in"] == 10
+        assert state.coverage == pytest.approx(1.0, abs=0.01)
+        assert (state.pending, state.lost, state.alarm) == (0, 0, "")
+        assert len(heard) == len(set(heard)) == len(told(store))
+        before = told(store)
+        cameras.start("door")
+        until(lambda: cameras.state("door").state == "ended", 60)
+        cameras.close()
+        assert told(store) == before
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_killed_at_any_moment_the_totals_are_those_of_an_undisturbed_run(
+    video: Path, tmp_path: Path, kind: str
+) -> None:
+    """A looped file, its process killed at random moments, gives event for event what one run gives."""
+    given = settings(video)
+    with open_store(new_url(kind, tmp_path)) as store:
+        wanted = counted(store, given)
+    url = new_url(kind, tmp_path)
+    chance = random.Random(6)
+    kills = 0
+    while kills < 10 * KILLS:
+        process = subprocess.Popen([sys.executable, "-m", "tests.live", url, str(video)], cwd=ROOT)
+        try:
+            process.wait(1.5 + 2.0 * chance.random())
+            assert process.returncode == 0
+            break
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            kills += 1
+    assert kills >= KILLS
+    with open_store(url) as store:
+        assert told(store) == wanted
