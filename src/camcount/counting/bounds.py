@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from operator import mul
@@ -143,6 +143,28 @@ def bounds_of(
 def total(parts: Iterable[Evidence]) -> Evidence:
     """The evidence of a sum."""
     return sum(parts, Evidence())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grounds:
+    """What the bounds of a time span were made of; those of spans in order add up to those of the whole.
+
+    Attributes:
+        evidence: by direction.
+        missed_s: how much of the span was not seen though the source ran.
+        counted, rate_s: the usual rate: how many were counted by direction, in how many seconds seen.
+    """
+
+    evidence: Mapping[str, Evidence]
+    missed_s: float
+    counted: Mapping[str, int]
+    rate_s: float
+
+    def bounds(self) -> dict[str, Bounds]:
+        """Of ``in``, ``out`` and ``total``."""
+        ways = {way: (self.evidence.get(way, Evidence()), self.counted.get(way, 0)) for way in ("in", "out")}
+        ways["total"] = total(e for e, _ in ways.values()), sum(n for _, n in ways.values())
+        return {w: bounds_of(e, unseen_s=self.missed_s, rate=(n, self.rate_s)) for w, (e, n) in ways.items()}
 
 
 def _unseen(unseen_s: float, counted: float, seen_s: float) -> tuple[float, float] | None:

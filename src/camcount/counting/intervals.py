@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from functools import lru_cache
 from typing import Any
 
-from camcount.counting.bounds import Bounds, Evidence, bounds_of, total
+from camcount.counting.bounds import Bounds, Evidence, Grounds
 from camcount.counting.evidence import Finding
 from camcount.counting.seen import Seen
 from camcount.errors import UsageError
@@ -54,6 +54,7 @@ class Interval:
         coverage: share of the span, 0..1, in which frames arrived.
         bounds: of ``in``, ``out`` and ``total``. They speak of the part of the span between the first and the last
             frame of all: for what was not seen of it at the line's usual rate, for nothing before or after.
+        grounds: what the bounds were made of, from which those of several intervals together can be made.
     """
 
     line: str
@@ -65,6 +66,7 @@ class Interval:
     by_label: dict[str, dict[str, int]]
     coverage: float
     bounds: dict[str, Bounds]
+    grounds: Grounds | None = None
 
     @property
     def count(self) -> int:
@@ -181,6 +183,7 @@ class Intervals:
         names = dict.fromkeys([line.name for line in self._lines] + list(span.lines))
         for name in names:
             by_label = span.lines.get(name, {})
+            grounds = self._grounds(name, span, self._missed_s(span, seen_s, last_s))
             yield Interval(
                 line=name,
                 start_s=span.start_s,
@@ -190,7 +193,8 @@ class Intervals:
                 counts={d: sum(counts[d] for counts in by_label.values()) for d in ("in", "out")},
                 by_label={label: dict(counts) for label, counts in by_label.items()},
                 coverage=min(seen_s / (span.end_s - span.start_s), 1.0),
-                bounds=self._bounds_at(name, span, self._missed_s(span, seen_s, last_s)),
+                bounds=grounds.bounds(),
+                grounds=grounds,
             )
 
     def _missed_s(self, span: _Span, seen_s: float, last_s: float | None) -> float:
@@ -200,11 +204,14 @@ class Intervals:
         missed_s = end_s - begin_s - seen_s
         return missed_s if missed_s > 1e-6 else 0.0
 
-    def _bounds_at(self, line: str, span: _Span, missed_s: float) -> dict[str, Bounds]:
-        ways = {way: (span.evidence.get((line, way), Evidence()), self._counted[line, way]) for way in ("in", "out")}
-        ways["total"] = total(e for e, _ in ways.values()), sum(n for _, n in ways.values())
-        seen_s = self._seen.seen_s
-        return {w: bounds_of(e, unseen_s=missed_s, rate=(n, seen_s)) for w, (e, n) in ways.items()}
+    def _grounds(self, line: str, span: _Span, missed_s: float) -> Grounds:
+        ways = ("in", "out")
+        return Grounds(
+            evidence={way: span.evidence[line, way] for way in ways if (line, way) in span.evidence},
+            missed_s=missed_s,
+            counted={way: self._counted[line, way] for way in ways},
+            rate_s=self._seen.seen_s,
+        )
 
     def _see(self, begin_s: float, end_s: float) -> None:
         begin_s = max(begin_s, self._closed_s)
@@ -242,6 +249,21 @@ class Intervals:
             return None
         moment = self._start.astimezone(UTC) + timedelta(microseconds=round(time_s * 1e6))
         return moment.astimezone(self._start.tzinfo)
+
+
+def clock_bounds(since: datetime, until: datetime, every_s: float, zone: tzinfo) -> list[datetime]:
+    """Where spans begin on the clock of a zone from ``since`` to ``until``, both of them included, in UTC.
+
+    >>> bounds = clock_bounds(datetime(2026, 3, 1, 0, 50, tzinfo=UTC), datetime(2026, 3, 1, 2, tzinfo=UTC), 3600, UTC)
+    >>> [f"{bound:%H:%M}" for bound in bounds]
+    ['00:50', '01:00', '02:00']
+    """
+    since, until = since.astimezone(UTC), until.astimezone(UTC)
+    found, day = [since], since.astimezone(zone).date()
+    while day <= until.astimezone(zone).date():
+        found += [bound for bound in _bounds_of_day(day, every_s, zone) if since < bound < until]
+        day += timedelta(days=1)
+    return [*found, until]
 
 
 def _on_the_clock(moment: datetime, every_s: float, zone: tzinfo) -> tuple[datetime, datetime]:

@@ -92,9 +92,12 @@ class Database:
             yield connection
 
     @contextmanager
-    def alone(self, task: str) -> Iterator[Connection]:
-        """A writing transaction that only one process at a time is in for the same ``task``; others wait."""
-        with self._transaction(writing=True) as connection:
+    def alone(self, task: str, *, durable: bool = False) -> Iterator[Connection]:
+        """A writing transaction that only one process at a time is in for the same ``task``; others wait.
+
+        What was committed outlives the process in any case; with ``durable`` it outlives a power cut too.
+        """
+        with self._transaction(writing=True, durable=durable) as connection:
             if self.dialect == "postgresql":  # of SQLite there is only one writer at a time anyway
                 key = zlib.crc32(f"camcount {task}".encode())
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
@@ -105,9 +108,10 @@ class Database:
         self._engine.dispose()
 
     @contextmanager
-    def _transaction(self, *, writing: bool) -> Iterator[Connection]:
+    def _transaction(self, *, writing: bool, durable: bool = False) -> Iterator[Connection]:
+        options = {"writing": writing, "durable": durable}
         try:
-            with self._engine.connect().execution_options(writing=writing) as connection, connection.begin():
+            with self._engine.connect().execution_options(**options) as connection, connection.begin():
                 yield connection
         except (IntegrityError, DataError):  # the fault of what was written, which is for the writer to see
             raise
@@ -182,7 +186,6 @@ def _engine(url: URL) -> Engine:
 def _prepare_sqlite(connection: Any, record: object) -> None:
     """Readers beside a writer, and transactions that begin where we say, tables' changes included."""
     connection.isolation_level = None
-    connection.execute("PRAGMA synchronous=NORMAL")
     connection.execute("PRAGMA foreign_keys=ON")
     if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
         connection.execute("PRAGMA journal_mode=WAL")
@@ -190,5 +193,7 @@ def _prepare_sqlite(connection: Any, record: object) -> None:
 
 def _begin_sqlite(connection: Connection) -> None:
     """A writer asks for the lock at once: one that asks halfway would be refused without any waiting."""
-    writing = connection.get_execution_options().get("writing")
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+    options = connection.get_execution_options()
+    # whole after a power cut either way; NORMAL does not wait for the disk and may lose the last transactions
+    connection.exec_driver_sql(f"PRAGMA synchronous={'FULL' if options.get('durable') else 'NORMAL'}")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get("writing") else "BEGIN")

@@ -1,0 +1,199 @@
+"""The intervals of cameras: minutes come in, quarters of an hour are kept beside them, any span is read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, tzinfo
+from itertools import pairwise
+from typing import Any, Literal
+
+from sqlalchemy import Connection, Select, func, or_, select
+
+from camcount.counting.bounds import Bounds, Grounds
+from camcount.counting.intervals import Interval, clock_bounds, parse_duration
+from camcount.errors import UsageError
+from camcount.storage.count_tables import INTERVALS, replacing
+from camcount.storage.rollup import (
+    MINUTE_S,
+    QUARTER_S,
+    StoredInterval,
+    bounds_of_row,
+    merged,
+    quarter_of,
+    row_of,
+)
+
+Step = Literal["1m", "15m", "1h", "1d"]
+STEPS: tuple[Step, ...] = ("1m", "15m", "1h", "1d")
+_MOST = 100_000
+_T = INTERVALS.c
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A line of a camera, and from when to when there are minutes of it, in seconds since the epoch."""
+
+    camera_id: str
+    line: str
+    since: int
+    until: int
+
+
+def store(connection: Connection, camera_id: str, intervals: Iterable[Interval]) -> None:
+    """Writes minutes, each in the place of one that saw less of it, and the quarters of an hour they are in.
+
+    Whoever calls is alone with the table.
+    """
+    given: dict[tuple[str, int], dict[str, Any]] = {}
+    for row in (row_of(camera_id, interval) for interval in intervals):
+        key = row["line"], row["start"]
+        if key not in given or _fuller(row, given[key]):
+            given[key] = row
+    if not given:
+        return
+    known = {(row["line"], row["start"]): row for row in _there(connection, camera_id, given)}
+    fresh = [row for key, row in given.items() if key not in known or _fuller(row, known[key])]
+    if fresh:
+        connection.execute(replacing(connection.dialect.name, INTERVALS), fresh)
+        quarters = {(row["line"], row["start"] // QUARTER_S * QUARTER_S) for row in fresh}
+        rows = [_quarter(connection, camera_id, line, start) for line, start in sorted(quarters)]
+        connection.execute(replacing(connection.dialect.name, INTERVALS), rows)
+
+
+def read(
+    connection: Connection,
+    *,
+    camera_id: str | None,
+    line: str | None,
+    since: datetime,
+    until: datetime,
+    step: Step,
+    zone: tzinfo,
+) -> list[StoredInterval]:
+    """Every span of every line, in order of camera, line and time; see `CountStore.intervals`."""
+    bounds = _bounds(since, until, step, zone)
+    found: list[StoredInterval] = []
+    for one in _lines(connection, camera_id, line):
+        rows = _rows(connection, one, bounds)
+        at = 0
+        for begin, end in pairwise(bounds):
+            stop = at
+            while stop < len(rows) and rows[stop]["start"] < end:
+                stop += 1
+            found.append(_told(one, (begin, end), rows[at:stop], zone))
+            at = stop
+    return found
+
+
+def _bounds(since: datetime, until: datetime, step: Step, zone: tzinfo) -> list[int]:
+    """Where spans begin, and where the last ends, in seconds since the epoch and whole minutes."""
+    if since.tzinfo is None or until.tzinfo is None:
+        raise UsageError("the time range has no zone: write it as in 2026-03-01T12:00:00Z")
+    if step not in STEPS:
+        raise UsageError(f"there are no intervals of {step!r}: choose from {', '.join(STEPS)}")
+    if (until - since).total_seconds() / parse_duration(step) > _MOST:
+        raise UsageError(f"steps of {step} give more than {_MOST} intervals a line: take longer ones")
+    first, last = (_moment(t.timestamp() // MINUTE_S * MINUTE_S) for t in (since, until))
+    if first >= last:
+        raise UsageError(f"the time range {since.isoformat()} to {until.isoformat()} holds no whole minute")
+    return [int(bound.timestamp()) for bound in clock_bounds(first, last, parse_duration(step), zone)]
+
+
+def _lines(connection: Connection, camera_id: str | None, line: str | None) -> list[_Line]:
+    where = [_T.step_s == QUARTER_S]
+    where += [_T.camera_id == camera_id] if camera_id is not None else []
+    where += [_T.line == line] if line is not None else []
+    keys = (_T.camera_id, _T.line)
+    query = select(*keys, func.min(_T.start), func.max(_T.start)).where(*where).group_by(*keys).order_by(*keys)
+    found = []
+    for camera, name, first, last in connection.execute(query).all():
+        first, last = (
+            _edge(connection, camera, name, at, edge) for at, edge in ((first, func.min), (last, func.max))
+        )
+        found.append(_Line(camera, name, first, last + MINUTE_S))
+    return found
+
+
+def _edge(connection: Connection, camera_id: str, line: str, quarter: int, edge: Any) -> int:
+    of_line = (_T.step_s == MINUTE_S, _T.camera_id == camera_id, _T.line == line)
+    within = (_T.start >= quarter, _T.start < quarter + QUARTER_S)
+    return int(connection.execute(select(edge(_T.start)).where(*of_line, *within)).scalar() or quarter)
+
+
+def _rows(connection: Connection, line: _Line, bounds: Sequence[int]) -> Sequence[Mapping[str, Any]]:
+    """Quarters of an hour where spans are made of whole ones, else minutes; in order of time."""
+    first, last = bounds[0], bounds[-1]
+    whole = -(-first // QUARTER_S) * QUARTER_S, last // QUARTER_S * QUARTER_S
+    inner = bounds[1:-1]
+    if whole[0] >= whole[1] or any(bound % QUARTER_S for bound in inner):
+        parts = [(MINUTE_S, first, last)]
+    else:
+        parts = [(MINUTE_S, first, whole[0]), (QUARTER_S, *whole), (MINUTE_S, whole[1], last)]
+    some = or_(*((_T.step_s == s) & (_T.start >= begin) & (_T.start < end) for s, begin, end in parts))
+    query = select(INTERVALS).where(_T.camera_id == line.camera_id, _T.line == line.line, some)
+    return sorted(_found(connection, query), key=lambda row: int(row["start"]))
+
+
+def _told(line: _Line, span: tuple[int, int], rows: Sequence[Mapping[str, Any]], zone: tzinfo) -> StoredInterval:
+    begin, end = span
+    length = end - begin
+    counts: dict[str, int] | None = None
+    by_label: dict[str, dict[str, int]] = {}
+    bounds: dict[str, Bounds] | None = None
+    seen_s = sum(row["seen_s"] for row in rows)
+    if seen_s > 0 or any(row["count_in"] or row["count_out"] for row in rows):
+        counts, by_label, grounds = merged(rows)
+        absent = min(end, line.until) - max(begin, line.since) - sum(row["known_s"] for row in rows)
+        if absent <= 0 and len(rows) == 1:
+            bounds = bounds_of_row(rows[0])
+        else:
+            bounds = _and_absent(grounds, max(0, absent)).bounds()
+    return StoredInterval(
+        camera_id=line.camera_id,
+        line=line.line,
+        start=_moment(begin).astimezone(zone),
+        end=_moment(end).astimezone(zone),
+        counts=counts,
+        by_label=by_label,
+        coverage=min(seen_s / length, 1.0),
+        bounds=bounds,
+    )
+
+
+def _and_absent(grounds: Grounds, absent_s: int) -> Grounds:
+    """Minutes that nobody wrote while there are earlier and later ones were not seen."""
+    return Grounds(
+        evidence=grounds.evidence,
+        missed_s=grounds.missed_s + absent_s,
+        counted=grounds.counted,
+        rate_s=grounds.rate_s,
+    )
+
+
+def _there(connection: Connection, camera_id: str, keys: Iterable[tuple[str, int]]) -> list[Mapping[str, Any]]:
+    starts = [start for _, start in keys]
+    query = select(INTERVALS).where(_T.step_s == MINUTE_S, _T.camera_id == camera_id)
+    query = query.where(_T.line.in_({line for line, _ in keys}), _T.start.between(min(starts), max(starts)))
+    return _found(connection, query)
+
+
+def _fuller(row: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether a row saw more of the same minute; of two that saw as much, the one that counted more."""
+    ours, theirs = ((round(r["seen_s"], 6), r["count_in"] + r["count_out"]) for r in (row, other))
+    return ours > theirs
+
+
+def _quarter(connection: Connection, camera_id: str, line: str, start: int) -> dict[str, Any]:
+    within = (_T.start >= start, _T.start < start + QUARTER_S)
+    query = select(INTERVALS).where(_T.step_s == MINUTE_S, _T.camera_id == camera_id, _T.line == line, *within)
+    return quarter_of(start, _found(connection, query.order_by(_T.start)))
+
+
+def _found(connection: Connection, query: Select[Any]) -> list[Mapping[str, Any]]:
+    names = INTERVALS.columns.keys()
+    return [dict(zip(names, row, strict=True)) for row in connection.execute(query)]
+
+
+def _moment(seconds: float) -> datetime:
+    return datetime.fromtimestamp(0, UTC) + timedelta(seconds=seconds)
