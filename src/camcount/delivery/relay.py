@@ -46,8 +46,9 @@ class Delivery(Protocol):
     """Brings events to another system.
 
     ``start`` returns at once: a receiver that is away is tried until it is there. Every event committed after the
-    first ``start`` ever that found the log arrives at least once, in order of number, whatever is stopped or killed on the way; an
-    event that arrives twice has the same id. ``close`` may be called twice; the next start goes on from there.
+    first ``start`` ever that found the log arrives at least once, in order of number, whatever is stopped or killed
+    on the way; an event that arrives twice has the same id. ``close`` may be called twice; the next start goes on
+    from there.
     """
 
     def start(self) -> None: ...
