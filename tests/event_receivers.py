@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Protocol
@@ -52,7 +53,10 @@ class Hook:
             protocol_version = "HTTP/1.1"
 
             def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
+                body = self.rfile.read(length := int(self.headers["Content-Length"]))
+                if len(body) < length:  # who posted was killed in the middle of it
+                    self.close_connection = True
+                    return
                 hook.posts.append((dict(self.headers), body))
                 status = hook.answer()
                 if status == 204:
@@ -91,7 +95,8 @@ class Hook:
         self._server.shutdown()
         self._thread.join()
         for connection in self._server.open:
-            self._server.shutdown_request(connection)
+            with suppress(OSError):  # it has ended already
+                connection.shutdown(socket.SHUT_RDWR)
         self._server.server_close()
 
 
