@@ -116,6 +116,22 @@ class DatabaseUnavailable(ServiceError):
     code = "SYS_002"
 
 
+class Undelivered(ServiceError):
+    """Another system did not take what it was sent.
+
+    ``delivered`` says how many of a batch it took before; ``retry_after_s`` when it wants to be asked again, if it
+    said so; ``gone`` that it wants no more at all.
+    """
+
+    code = "SYS_004"
+
+    def __init__(
+        self, message: str, *, delivered: int = 0, retry_after_s: float | None = None, gone: bool = False
+    ) -> None:
+        super().__init__(message)
+        self.delivered, self.retry_after_s, self.gone = delivered, retry_after_s, gone
+
+
 class CountingError(CamcountError):
     """The counting side cannot do what it was asked."""
 

@@ -1,0 +1,1 @@
+"""Events out: to listeners of this process, MQTT, webhooks and Redis streams."""
