@@ -170,7 +170,7 @@ def test_asynchronous_calls_and_statistics_over_grpc(client: Any, served: Served
 
 @pytest.mark.parametrize("protocol", ["http", "grpc"])
 def test_our_own_remote_engine_finds_the_same_through_the_server(served: Served, protocol: str) -> None:
-    """What `camcount count --model http://host/v2/models/NAME.tensors` uses; the remote model is given whole squares."""
+    """What `camcount count --model http://host/v2/models/NAME.tensors` uses; it is given whole squares."""
     doors = served.doors
     url = f"{doors.http}/v2/models/nano.tensors" if protocol == "http" else f"grpc://{doors.grpc}/nano.tensors"
     found = [_detect(where, served.content) for where in (url, str(served.weights))]

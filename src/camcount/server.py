@@ -20,6 +20,7 @@ from camcount.api.jobs import Jobs
 from camcount.api.v2 import v2_routes
 from camcount.api.v2_statistics import Tally
 from camcount.api.websocket import stream_routes
+from camcount.camera_site import CameraSite
 from camcount.errors import CamcountError, ServiceError, UsageError
 from camcount.models.loading import LoadingSettings
 from camcount.models.memory import parse_size
@@ -90,6 +91,8 @@ class Server:
                 },
             )
             self._open.callback(self.plane.close, settings.drain)
+            self.site = CameraSite(settings, self.plane, database)
+            self._open.callback(self.site.close)
             self.series = Measurements(database)
             self._open = self._open.pop_all()
 
@@ -100,10 +103,12 @@ class Server:
         doors = [
             *v2_routes(self.plane, self.tally, largest_body=settings.body_limit, largest_pixels=pixels),
             *stream_routes(self.plane, largest_pixels=pixels),
+            *self.site.routes(),
         ]
         return application(
             self.plane,
             doors=doors,
+            routers=[self.site.router()],
             rates=self.rates,
             series=self.series,
             render=self.metrics.render,
@@ -150,6 +155,7 @@ class Server:
             started(f"{scheme}://{_named(listening)}", f"{self.settings.host}:{grpc.port}" if grpc else "")
             await asyncio.wait({serving, asyncio.create_task(stop.wait())}, return_when=asyncio.FIRST_COMPLETED)
         finally:
+            await asyncio.to_thread(self.site.feed.close)  # which ends the streams of events, so that HTTP can end
             http.should_exit = True
             if grpc is not None:
                 await grpc.stop(self.settings.drain)
@@ -163,6 +169,7 @@ class Server:
     def _preload(self) -> None:
         for name, error in self.preload().items():
             _log.error("%s is not loaded: %s (%s)", name, error, error.code)
+        self.site.start()
 
     async def _grpc(self) -> Any:
         if self.settings.grpc_port is None:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from camcount.cameras.settings import CameraSettings, Gating, Pace
+from camcount.cameras.settings import CameraSettings, Gating, Pace, with_secrets
 from camcount.delivery.options import SinkSettings
 from camcount.errors import UsageError
 from camcount.geometry import Anchor, Line, Zone
@@ -118,8 +118,8 @@ class ServerSettings(BaseSettings):
         database_url: where the time series of the measurements go; SQLite in CAMCOUNT_HOME unless given.
         triton_metrics: the metrics under Triton's names too.
         traces: OpenTelemetry spans, sent to OTEL_EXPORTER_OTLP_ENDPOINT.
-        cameras: by name. secrets: a file of ``NAME=value`` lines for their sources; the environment goes before it.
-        sinks: where events go.
+        cameras: by name. sinks: where events go.
+        secrets: a file of ``NAME=value`` lines, for ``${NAME}`` in sources and sinks; the environment goes before it.
         drain: seconds that a stopping server goes on answering what it has taken.
     """
 
@@ -197,7 +197,41 @@ def load_server_settings(config: Path | None, flags: dict[str, Any]) -> ServerSe
     for name in list(values):  # the file ranks below the environment, which is consulted for what is not passed in
         if f"CAMCOUNT_{name.upper()}" in os.environ and name not in given:
             del values[name]
+    if "sinks" in values:
+        file = values.get("secrets")
+        values["sinks"] = _revealed(values["sinks"], secrets_of(Path(file) if file else None))
     settings = checked(ServerSettings, values, given, str(config))
     if (settings.tls_cert is None) != (settings.tls_key is None):
         raise UsageError("--tls-cert and --tls-key go together: give both, or neither")
     return settings
+
+
+def secrets_of(path: Path | None) -> dict[str, str]:
+    """``NAME=value`` lines of a file, and the environment, which goes before it.
+
+    Raises:
+        UsageError: the file cannot be read, or a line is of another form; no value is shown.
+    """
+    found: dict[str, str] = {}
+    if path is not None:
+        try:
+            lines = path.read_text().splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"the file of secrets {path} cannot be read: {type(error).__name__}") from None
+        for number, line in enumerate(lines, 1):
+            name, equals, value = line.partition("=")
+            if not line.strip() or line.lstrip().startswith("#"):
+                continue
+            if not equals or not name.strip().isidentifier():
+                raise UsageError(f"line {number} of the secrets in {path} is not NAME=value")
+            found[name.strip()] = value.strip()
+    return found | dict(os.environ)
+
+
+def _revealed(value: Any, secrets: Mapping[str, str]) -> Any:
+    """Every ``${NAME}`` in the texts of a section replaced."""
+    if isinstance(value, str):
+        return with_secrets(value, secrets)
+    if isinstance(value, Mapping):
+        return {name: _revealed(entry, secrets) for name, entry in value.items()}
+    return [_revealed(entry, secrets) for entry in value] if isinstance(value, list) else value

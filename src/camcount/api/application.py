@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
 from starlette.routing import BaseRoute, Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -32,6 +32,7 @@ def application(
     plane: Plane,
     *,
     doors: Sequence[BaseRoute] = (),
+    routers: Sequence[APIRouter] = (),
     rates: Rates | None = None,
     series: TimeSeries | None = None,
     render: Callable[[], bytes] | None = None,
@@ -46,6 +47,7 @@ def application(
     Args:
         doors: routes of other doors; they stand behind the same entrance: request ids, limit of the body,
             access log, and the one form of errors for what they do not answer themselves.
+        routers: further calls, described in the OpenAPI document.
         rates, series: what `/status` and `/metrics` of a model show.
         render: Prometheus' text for `/metrics`.
         accuracy: how right a model is, 0 to 1, where that is known.
@@ -57,6 +59,8 @@ def application(
     described = _Described()
     described.include_router(ModelCalls(plane, rates=rates, series=series, accuracy=accuracy).router())
     described.include_router(ServerCalls(plane, jobs, render).router())
+    for router in routers:
+        described.include_router(router)
     one = "/api/v1/models/{model_id}"
     direct = [
         Route(f"{one}/inference", Inference(plane, jobs, **limits), methods=["POST"]),

@@ -15,28 +15,16 @@ from camcount.api.errors import Refused
 from camcount.api.openapi import error_responses
 from camcount.api.reading import body_of
 from camcount.api.schemas import from_json
+from camcount.cameras.cameras import Cameras
 from camcount.cameras.settings import CameraSettings, zone_named
 from camcount.cameras.states import CameraState
 from camcount.errors import InvalidInput
-from camcount.geometry import Line, Zone
 from camcount.server_settings import CameraEntry, ShapesEntry
 from camcount.storage.counts import StoredInterval
 
 Name = Annotated[str, Path(description="the camera's name", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
 Step = Literal["1m", "15m", "1h", "1d"]
 _CODES = ("INF_001", "SRC_001", "GEO_001", "CFG_001", "MODEL_001", "SYS_001", "SYS_002")
-
-
-class Cameras(Protocol):
-    """What these calls need of the cameras; `camcount.cameras.cameras.Cameras` is it."""
-
-    def add(self, name: str, settings: CameraSettings) -> None: ...
-    def remove(self, name: str) -> None: ...
-    def start(self, name: str) -> None: ...
-    def stop(self, name: str) -> None: ...
-    def edit(self, name: str, *, lines: tuple[Line, ...] | None, zones: tuple[Zone, ...] | None) -> None: ...
-    def states(self) -> list[CameraState]: ...
-    def snapshot(self, name: str, *, overlay: bool = True) -> bytes: ...
 
 
 class Definitions(Protocol):
@@ -76,7 +64,7 @@ class CameraCalls:
     def router(self) -> APIRouter:
         """Their routes, described."""
         router = APIRouter(prefix="/api/v1/cameras", tags=["cameras"])
-        errors, one = error_responses(_CODES, refused=(404, 409)), "/{name}"
+        errors, one = error_responses(_CODES, refused=(404,)), "/{name}"
         calls: list[tuple[str, str, Any, str]] = [
             ("GET", "", self.list, "All cameras"),
             ("GET", one, self.get, "One camera"),

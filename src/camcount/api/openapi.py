@@ -15,6 +15,7 @@ from camcount.api.schemas import (
     Query,
     json_schemas,
 )
+from camcount.server_settings import CameraEntry, ShapesEntry
 
 MODEL_CODES = (
     "MODEL_001",
@@ -98,7 +99,9 @@ def _response(examples: Sequence[tuple[str, str, str]]) -> dict[str, Any]:
 def completed(document: dict[str, Any]) -> dict[str, Any]:
     """FastAPI's document with the calls that take pictures, which it knows nothing of."""
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
-    schemas.update(json_schemas(InferenceBody, BatchBody, InferenceAnswer, BatchAnswer, ErrorAnswer))
+    schemas.update(
+        json_schemas(InferenceBody, BatchBody, InferenceAnswer, BatchAnswer, ErrorAnswer, CameraEntry, ShapesEntry)
+    )
     for name in ("HTTPValidationError", "ValidationError"):  # nothing answers so here
         schemas.pop(name, None)
     for operations in document["paths"].values():

@@ -1,4 +1,4 @@
-"""The cameras that were made, changed or deleted over the interface, so that a restart finds them as they were left."""
+"""Cameras that were made, changed or deleted over the interface: a restart finds them as they were left."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class CameraTable:
         """What was said of each camera last."""
         with self._database.reading() as connection:
             rows = connection.execute(select(CAMERAS.c.name, CAMERAS.c.definition)).all()
-        return {name: definition for name, definition in rows}
+        return {row.name: row.definition for row in rows}
 
     def put(self, name: str, definition: Mapping[str, Any] | None) -> None:
         """Remembers a definition in place of the last one."""
