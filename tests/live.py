@@ -96,10 +96,12 @@ def main(url: str, video: str) -> None:
     from tests.test_cameras_files import settings
 
     with open_store(url) as store:
-        cameras = Cameras(store, lambda _: Blobs(delay_s=0.02))
+        blobs = Blobs(delay_s=0.02)
+        cameras = Cameras(store, lambda _: blobs)
         cameras.add("door", settings(Path(video)))
-        while cameras.state("door").state != "ended":
-            time.sleep(0.02)
+        until(lambda: blobs.asked > 0 or cameras.state("door").state == "ended", 60)
+        print("counting", flush=True)
+        until(lambda: cameras.state("door").state == "ended", 120)
         cameras.close()
 
 

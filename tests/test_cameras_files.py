@@ -5,6 +5,9 @@ from __future__ import annotations
 import random
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +45,19 @@ def counted(store: CountStore, given: CameraSettings) -> list[tuple[Any, ...]]:
     return told(store)
 
 
+@contextmanager
+def counting(url: str, video: Path) -> Iterator[subprocess.Popen[str]]:
+    """A process that counts the video, killed at the end."""
+    program = [sys.executable, "-m", "tests.live", url, str(video)]
+    with subprocess.Popen(program, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "counting\n"
+            yield process
+        finally:
+            process.kill()
+
+
 def told(store: CountStore) -> list[tuple[Any, ...]]:
     """What is stored, without numbers and times of the clock."""
     events = [one.event for one in store.events(limit=100_000)]
@@ -52,9 +68,7 @@ def test_a_file_is_counted_to_its_end_and_every_event_is_told_once(video: Path, 
     """The blocks' crossings are all stored, totals and state agree, and a second start adds nothing."""
     heard: list[str] = []
     with open_store(new_url("sqlite", tmp_path)) as store:
-        cameras = Cameras(
-            store, lambda _: Blobs(), committed=lambda _, new: heard.extend(e.event.event_id for e in new)
-        )
+        cameras = Cameras(store, lambda _: Blobs(), committed=lambda _, new: heard.extend(e.event.event_id for e in new))
         cameras.add("door", settings(video))
         until(lambda: cameras.state("door").state == "ended", 60)
         state = cameras.state("door")
@@ -74,23 +88,17 @@ def test_a_file_is_counted_to_its_end_and_every_event_is_told_once(video: Path, 
 def test_killed_at_any_moment_the_totals_are_those_of_an_undisturbed_run(
     video: Path, tmp_path: Path, kind: str
 ) -> None:
-    """A looped file, its process killed at random moments, gives event for event what one run gives."""
+    """A file, its process killed at random moments, gives event for event what one run gives."""
     given = settings(video)
     with open_store(new_url(kind, tmp_path)) as store:
         wanted = counted(store, given)
     url = new_url(kind, tmp_path)
     chance = random.Random(6)
-    kills = 0
-    while kills < 10 * KILLS:
-        process = subprocess.Popen([sys.executable, "-m", "tests.live", url, str(video)], cwd=ROOT)
-        try:
-            process.wait(1.5 + 2.0 * chance.random())
-            assert process.returncode == 0
-            break
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-            kills += 1
-    assert kills >= KILLS
+    for _ in range(KILLS):
+        with counting(url, video) as process:
+            time.sleep(0.9 * chance.random())
+            assert process.poll() is None
+    with counting(url, video) as process:
+        assert process.wait(60) == 0
     with open_store(url) as store:
         assert told(store) == wanted

@@ -257,6 +257,8 @@ class Working:
                 self.memory.place = replace(place, axis=item.axis, index=-1)
         if item.last:
             self._tell(now=True)
+            while not self.ledger.wait_empty(_SOON_S) and not self.stopping.is_set():
+                self.wake()
             self.standing.happen(Happening.FINISHED, "the file was counted to its end")
 
     # ------------------------------------------------------------------------------------------------ now and then
