@@ -160,7 +160,9 @@ class _Events:
             at = max(live.since, begin)
             while not live.ended:
                 coming: list[News | _Beat] = [*await live.wait(self._heartbeat_s)]
-                for news in coming or [_Beat(at)]:
+                if not coming and not live.ended:
+                    coming.append(_Beat(at))
+                for news in coming:
                     if isinstance(news, Missed | _Beat):
                         yield news
                         continue
