@@ -52,6 +52,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "pynvml": ("monitoring/process.py",),
     "sqlalchemy": ("storage/",),
     "alembic": ("storage/",),
+    "apscheduler": ("batch/",),
 }
 """Every framework's only home."""
 
