@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from camcount import __version__
-from camcount.commands import batch, check, count, demo, doctor, evaluate, models, serve, track, verify
+from camcount.commands import batch, check, count, demo, doctor, evaluate, models, serve, site, track, verify
 from camcount.errors import CamcountError
 
 app = typer.Typer(
@@ -21,6 +21,7 @@ app = typer.Typer(
 app.command("count")(count.count)
 app.command("check")(check.check)
 app.command("doctor")(doctor.doctor)
+app.command("site")(site.site)
 app.command("track")(track.track)
 app.command("verify")(verify.verify)
 app.command("demo")(demo.demo)

@@ -230,3 +230,28 @@ def print_batches(runs: Sequence[Mapping[str, Any]], schedules: Sequence[Mapping
         when = f"{row['cron']} {row['zone']}".strip()
         table.add_row(row["name"], when, f"{row['next_run']:%Y-%m-%d %H:%M %Z}", last, " ".join(row["arguments"]))
     console.print(table)
+
+
+def print_site(report: Mapping[str, Any]) -> None:
+    """Doors, occupancy, days and journeys of a site on standard output."""
+    console = Console(highlight=False)
+    doors = _table("Doors", "door", "entries", "exits", "seen by two cameras", "sightings")
+    for name, door in report["doors"].items():
+        doors.add_row(name, *(str(door[key]) for key in ("entries", "exits", "seen_twice", "sightings")))
+    console.print(doors)
+    inside = _table("Occupancy", "from", "entries", "exits", "inside at the end", "peak")
+    for row in report["occupancy"]:
+        inside.add_row(str(row["start"]), *(str(row[key]) for key in ("entries", "exits", "inside", "peak")))
+    console.print(inside)
+    if report["days"]:
+        days = _table("Days", "closed at", "entries", "exits", "came in unseen", "left over", "peak")
+        for day in report["days"]:
+            numbers = (str(day[key]) for key in ("entries", "exits", "unseen", "left_over", "peak"))
+            days.add_row(str(day["end"]), *numbers)
+        console.print(days)
+    if report["journeys"]:
+        ways = _table("Journeys", "from", "to", "count", "of them likely right", "median time")
+        for way in report["journeys"]:
+            seconds = "–" if way["median_travel_s"] is None else f"{way['median_travel_s']:.1f} s"
+            ways.add_row(way["from"], way["to"], str(way["count"]), f"{way['expected']:g}", seconds)
+        console.print(ways)
