@@ -34,7 +34,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "cryptography": ("models/signing.py", "models/encryption.py"),
     "semver": ("models/version.py",),
     "mlflow": ("models/registry.py",),
-    "pydantic": ("settings.py", "server_settings.py", "models/manifest.py", "api/schemas.py"),
+    "pydantic": ("settings.py", "server_settings.py", "site_settings.py", "models/manifest.py", "api/schemas.py"),
     "pydantic_settings": ("settings.py", "server_settings.py"),
     "redis": ("serving/cache_redis.py", "delivery/redis_stream.py"),
     "paho": ("delivery/mqtt_session.py",),
@@ -53,6 +53,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "pynvml": ("monitoring/process.py",),
     "sqlalchemy": ("storage/",),
     "alembic": ("storage/",),
+    "apscheduler": ("batch/",),
 }
 """Every framework's only home."""
 

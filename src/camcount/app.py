@@ -140,6 +140,8 @@ def check_shapes(lines: Sequence[Line], zones: Sequence[Zone], width: int, heigh
 class CountingRun:
     """One source counted once: opened and checked when constructed, counted by `steps`, told by `result`.
 
+    ``detector`` is one that several runs share, in place of the settings' own; it stays open.
+
     Raises:
         CamcountError: the source, the model, a line or an output file cannot be used; nothing is left open.
     """
@@ -152,6 +154,7 @@ class CountingRun:
         tracker: Tracker | None = None,
         sinks: Sequence[Sink] = (),
         propose: bool = True,
+        detector: Detector | None = None,
     ) -> None:
         self._settings = settings
         self._outputs = outputs or Outputs()
@@ -173,8 +176,9 @@ class CountingRun:
             self._open.callback(self._source.close)
             check_shapes(self.lines, self.zones, self.info.width, self.info.height)
             self.totals = Totals(self.lines, self.zones)
-            self._detector = self._make_detector()
-            self._open.callback(self._detector.close)
+            self._detector = self._make_detector() if detector is None else detector
+            if detector is None:
+                self._open.callback(self._detector.close)
             self._looks = self._make_looks()
             self._heat = HeatMap(self.info.width, self.info.height) if self._outputs.heatmap else None
             self._speed = SpeedMeter(metres_per_pixel=self._metres_per_pixel(), anchor=settings.anchor)

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from camcount import __version__
-from camcount.commands import check, count, demo, doctor, evaluate, models, serve, track, verify
+from camcount.commands import batch, check, count, demo, doctor, evaluate, models, serve, site, track, verify
 from camcount.errors import CamcountError
 
 app = typer.Typer(
@@ -21,10 +21,12 @@ app = typer.Typer(
 app.command("count")(count.count)
 app.command("check")(check.check)
 app.command("doctor")(doctor.doctor)
+app.command("site")(site.site)
 app.command("track")(track.track)
 app.command("verify")(verify.verify)
 app.command("demo")(demo.demo)
 app.command("serve")(serve.serve)
+app.add_typer(batch.app, name="batch")
 app.add_typer(evaluate.app, name="evaluate")
 app.add_typer(models.app, name="models")
 

@@ -193,3 +193,65 @@ def print_loading(rows: Sequence[Mapping[str, Any]], states: Sequence[str]) -> N
     console.print(table)
     for state in states:
         console.print(f"  {state}")
+
+
+def print_batch(totals: Mapping[str, Any]) -> None:
+    """What a batch came to."""
+    console = Console(highlight=False)
+    seconds, frames = totals["took_s"], totals["frames"]
+    console.print(
+        f"\n[bold]{totals['done']} of {totals['items']} items done[/bold], {totals['kept']} of them before: "
+        f"{frames} frames in all, {totals['duration_s']:.1f} s of video; this run took {seconds:.1f} s"
+    )
+    if totals["lines"]:
+        table = _table("Lines, all videos together", "line", "in", "out", "total (bounds)")
+        for name, line in totals["lines"].items():
+            table.add_row(name, str(line["in"]), str(line["out"]), f"{line['in'] + line['out']} ({_limits(line)})")
+        console.print(table)
+    if totals["objects"]:
+        table = _table("Objects, all pictures together", "label", "objects")
+        for label, count in totals["objects"].items():
+            table.add_row(label, str(count))
+        console.print(table)
+    console.print(f"results in {totals['folder']} (run {totals['run']})")
+
+
+def print_batches(runs: Sequence[Mapping[str, Any]], schedules: Sequence[Mapping[str, Any]]) -> None:
+    """Runs and schedules."""
+    console = Console(highlight=False)
+    table = _table("Runs", "run", "state", "done", "failed", "items", "last heard of", "folder")
+    for run in runs:
+        numbers = [str(run[name]) for name in ("done", "failed", "items")]
+        table.add_row(run["run_id"], run["state"], *numbers, run["updated"][:19], run["folder"])
+    console.print(table)
+    table = _table("Schedules", "name", "when", "next", "last time", "what")
+    for row in schedules:
+        last = "running" if row["running"] else row["outcome"] or "–"
+        when = f"{row['cron']} {row['zone']}".strip()
+        table.add_row(row["name"], when, f"{row['next_run']:%Y-%m-%d %H:%M %Z}", last, " ".join(row["arguments"]))
+    console.print(table)
+
+
+def print_site(report: Mapping[str, Any]) -> None:
+    """Doors, occupancy, days and journeys of a site on standard output."""
+    console = Console(highlight=False)
+    doors = _table("Doors", "door", "entries", "exits", "seen by two cameras", "sightings")
+    for name, door in report["doors"].items():
+        doors.add_row(name, *(str(door[key]) for key in ("entries", "exits", "seen_twice", "sightings")))
+    console.print(doors)
+    inside = _table("Occupancy", "from", "entries", "exits", "inside at the end", "peak")
+    for row in report["occupancy"]:
+        inside.add_row(str(row["start"]), *(str(row[key]) for key in ("entries", "exits", "inside", "peak")))
+    console.print(inside)
+    if report["days"]:
+        days = _table("Days", "closed at", "entries", "exits", "came in unseen", "left over", "peak")
+        for day in report["days"]:
+            numbers = (str(day[key]) for key in ("entries", "exits", "unseen", "left_over", "peak"))
+            days.add_row(str(day["end"]), *numbers)
+        console.print(days)
+    if report["journeys"]:
+        ways = _table("Journeys", "from", "to", "count", "of them likely right", "median time")
+        for way in report["journeys"]:
+            seconds = "–" if way["median_travel_s"] is None else f"{way['median_travel_s']:.1f} s"
+            ways.add_row(way["from"], way["to"], str(way["count"]), f"{way['expected']:g}", seconds)
+        console.print(ways)

@@ -8,7 +8,7 @@ from alembic import op
 from camcount.storage.database import UtcDateTime
 
 revision = "0030"
-down_revision = "0010"
+down_revision = "0020"
 branch_labels = None
 depends_on = None
 

@@ -1,0 +1,1 @@
+"""Many files counted in one go, now or at set times."""
