@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from camcount import __version__
-from camcount.commands import batch, check, count, demo, doctor, evaluate, models, serve, site, track, verify
+from camcount.commands import batch, check, config, count, demo, doctor, evaluate, models, serve, site, track, verify
 from camcount.errors import CamcountError
 
 app = typer.Typer(
@@ -29,6 +29,7 @@ app.command("serve")(serve.serve)
 app.add_typer(batch.app, name="batch")
 app.add_typer(evaluate.app, name="evaluate")
 app.add_typer(models.app, name="models")
+app.add_typer(config.app, name="config")
 
 
 def _version(wanted: bool) -> None:

@@ -206,6 +206,11 @@ def load_server_settings(config: Path | None, flags: dict[str, Any]) -> ServerSe
     return settings
 
 
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of a server's `camcount.yaml`."""
+    return {"title": "camcount.yaml of a server", **ServerSettings.model_json_schema()}
+
+
 def secrets_of(path: Path | None) -> dict[str, str]:
     """``NAME=value`` lines of a file, and the environment, which goes before it.
 
