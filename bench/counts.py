@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from camcount.counting.bounds import Evidence, Grounds
+from camcount.counting.bounds import Bounds, Evidence, Grounds
 from camcount.counting.intervals import Interval
 from camcount.events import Crossing
 from camcount.storage.counts import CountBatch, CountStore
@@ -87,7 +87,7 @@ def minute(number: int, many: int, random: np.random.Generator) -> Interval:
         counts=counts,
         by_label={"person": counts} if many else {},
         coverage=coverage,
-        bounds=grounds.bounds(),
+        bounds={way: Bounds(low=n, high=n + 1) for way, n in (counts | {"total": many}).items()},
         grounds=grounds,
     )
 

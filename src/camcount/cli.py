@@ -9,7 +9,22 @@ from typing import Annotated
 import typer
 
 from camcount import __version__
-from camcount.commands import batch, check, config, count, demo, doctor, evaluate, models, serve, site, track, verify
+from camcount.commands import (
+    batch,
+    check,
+    config,
+    count,
+    demo,
+    doctor,
+    evaluate,
+    events,
+    models,
+    report,
+    serve,
+    site,
+    track,
+    verify,
+)
 from camcount.errors import CamcountError
 
 app = typer.Typer(
@@ -27,6 +42,8 @@ app.command("verify")(verify.verify)
 app.command("demo")(demo.demo)
 app.command("serve")(serve.serve)
 app.add_typer(batch.app, name="batch")
+app.command("report")(report.report)
+app.add_typer(events.app, name="events")
 app.add_typer(evaluate.app, name="evaluate")
 app.add_typer(models.app, name="models")
 app.add_typer(config.app, name="config")
