@@ -68,7 +68,9 @@ def test_a_file_is_counted_to_its_end_and_every_event_is_told_once(video: Path, 
     """The blocks' crossings are all stored, totals and state agree, and a second start adds nothing."""
     heard: list[str] = []
     with open_store(new_url("sqlite", tmp_path)) as store:
-        cameras = Cameras(store, lambda _: Blobs(), committed=lambda _, new: heard.extend(e.event.event_id for e in new))
+        cameras = Cameras(
+            store, lambda _: Blobs(), committed=lambda _, new: heard.extend(e.event.event_id for e in new)
+        )
         cameras.add("door", settings(video))
         until(lambda: cameras.state("door").state == "ended", 60)
         state = cameras.state("door")
