@@ -25,7 +25,7 @@ SIZE = 160, 120
 class Blobs:
     """A detector that finds bright blocks: exact, and quick enough to count a video in no time."""
 
-    labels = ("person",)
+    labels: tuple[str, ...] = ("person",)
     concurrency = 0
 
     def __init__(self, delay_s: float = 0.0) -> None:

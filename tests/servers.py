@@ -20,20 +20,20 @@ _PACKAGES = (
     "gstreamer1.0-plugins-bad"
 )
 
-# runs in Debian's Python, which has GStreamer's bindings; arguments: the video, and a user with a password if wanted
+# runs in Debian's Python, which has GStreamer's bindings; arguments: the video, the port, and a user with a password if wanted
 _CAMERA = """
 import sys, gi
 gi.require_version("Gst", "1.0"); gi.require_version("GstRtspServer", "1.0")
 from gi.repository import GLib, Gst, GstRtspServer as Rtsp
 Gst.init(None)
-server = Rtsp.RTSPServer(); server.set_address("127.0.0.1"); server.set_service("0")
+server = Rtsp.RTSPServer(); server.set_address("127.0.0.1"); server.set_service(sys.argv[2])
 factory = Rtsp.RTSPMediaFactory()
 factory.set_launch(
     f"( filesrc location={sys.argv[1]} ! qtdemux ! h264parse ! rtph264pay name=pay0 pt=96 config-interval=-1 )"
 )
-if sys.argv[2:]:
+if sys.argv[3:]:
     token = Rtsp.RTSPToken(); token.set_string("media.factory.role", "guard")
-    auth = Rtsp.RTSPAuth(); auth.add_basic(Rtsp.RTSPAuth.make_basic(*sys.argv[2:]), token)
+    auth = Rtsp.RTSPAuth(); auth.add_basic(Rtsp.RTSPAuth.make_basic(*sys.argv[3:]), token)
     server.set_auth(auth)
     factory.add_role_from_structure(Gst.Structure.new_from_string(
         "guard, media.factory.access=(boolean)true, media.factory.construct=(boolean)true"))
@@ -57,16 +57,19 @@ class Camera:
 
 
 @contextmanager
-def rtsp_camera(video: Path, *guard: str) -> Iterator[Camera]:
+def rtsp_camera(video: Path, *guard: str, port: int = 0) -> Iterator[Camera]:
     """A camera that plays an H.264 MP4 in real time to everyone who connects; skips where there is no GStreamer.
 
-    ``guard``: a user name and a password, if it is to ask for them.
+    ``guard``: a user name and a password, if it is to ask for them. ``port``: a free one unless given.
     """
     python = Path("/usr/bin/python3")
     if not python.exists():
         pytest.skip(f"no Debian Python for an RTSP server: apt-get install {_PACKAGES}")
     process = subprocess.Popen(
-        [python, "-c", _CAMERA, str(video), *guard], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [python, "-c", _CAMERA, str(video), str(port), *guard],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     try:
         assert process.stdout is not None

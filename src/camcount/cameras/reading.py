@@ -89,6 +89,24 @@ class Reading:
         raise NotImplementedError
 
 
+class Burst:
+    """The pictures that had piled up before a connection stood: they come all at once and are old."""
+
+    def __init__(self, began: float, most_s: float = 3.0) -> None:
+        self._until = began + most_s
+        self._last: tuple[float, float] | None = None
+
+    def holds(self, stamp_s: float, now: float) -> bool:
+        """Whether this frame came faster than frames are taken; never later than three seconds after the first."""
+        last, self._last = self._last, (stamp_s, now)
+        if last is None or now > self._until:
+            return False
+        if now - last[1] < 0.5 * (stamp_s - last[0]):
+            return True
+        self._until = now  # the first one at its own pace ends it
+        return False
+
+
 @dataclass
 class LiveReading(Reading):
     """Of a camera: it comes and goes, and time does not wait for it."""
@@ -128,9 +146,13 @@ class LiveReading(Reading):
 
     def _read(self, source: Source, info: SourceInfo) -> None:
         began, jumps = self.clocks.steady(), self.axis.jumps
+        burst = Burst(began)
         while (frame := source.read()) is not None:
             if not info.live and self._ending.wait(max(0.0, began + frame.time_s - self.clocks.steady())):
                 return
+            if burst.holds(frame.time_s, self.clocks.steady()):
+                self.axis.connected()
+                continue
             time_s = self.axis.at(frame.time_s, self.now_s())
             if self.axis.jumps > jumps:
                 jumps = self.axis.jumps
