@@ -25,7 +25,7 @@ _PLACES = "/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin"
 _CONFIG = """
 user root
 listener {port} 127.0.0.1
-persistence true
+{extra}persistence true
 persistence_location {folder}/
 max_queued_messages 0
 """
@@ -37,6 +37,7 @@ class Broker:
 
     folder: Path
     password: str = ""
+    extra: str = ""
     port: int = 0
     process: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
@@ -45,7 +46,7 @@ class Broker:
         if not self.port:
             with socket.create_server(("127.0.0.1", 0)) as taken:
                 self.port = taken.getsockname()[1]
-        config = _CONFIG.format(port=self.port, folder=self.folder)
+        config = _CONFIG.format(port=self.port, folder=self.folder, extra=self.extra)
         if self.password:
             names = self.folder / "passwords"
             tool = shutil.which("mosquitto_passwd", path=_PLACES) or ""
@@ -70,12 +71,12 @@ class Broker:
 
 
 @contextmanager
-def mqtt_broker(folder: Path, password: str = "") -> Iterator[Broker]:
+def mqtt_broker(folder: Path, password: str = "", extra: str = "") -> Iterator[Broker]:
     """A running broker; skips where there is none to run."""
     if mqtt is None or shutil.which("mosquitto", path=_PLACES) is None:
         pytest.skip('no MQTT broker: apt-get install mosquitto, pip install "camcount[mqtt]"')
     folder.mkdir(exist_ok=True)
-    broker = Broker(folder, password)
+    broker = Broker(folder, password, extra)
     broker.start()
     try:
         yield broker

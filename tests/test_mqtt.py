@@ -221,7 +221,7 @@ import sys
 from camcount.delivery.mqtt_session import MqttSession
 from camcount.delivery.options import MqttSettings
 settings = MqttSettings(host="127.0.0.1", port=int(sys.argv[1]))
-session = MqttSession(settings, ("camcount/available", b"offline", True), "camcount/+/set", print)
+session = MqttSession(settings, None, ("camcount/available", b"offline", True), "camcount/+/set", print)
 session.publish([("camcount/available", b"online", True)])
 print("there", flush=True)
 sys.stdin.read()
@@ -257,3 +257,19 @@ def test_passwords_are_asked_for_and_never_shown(tmp_path: Path, caplog: pytest.
     )
     assert "wr0ng" not in shown
     assert "s3cret" not in shown
+
+
+def test_a_broker_s_certificate_is_checked(tmp_path: Path) -> None:
+    """By the file of authorities; by the system's, which do not know it, it is refused."""
+    key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=127.0.0.1"]
+    command += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)]
+    subprocess.run(command, check=True, capture_output=True)
+    with mqtt_broker(tmp_path / "tls", extra=f"certfile {certificate}\nkeyfile {key}\n") as broker:
+        trusting = Running(broker, tmp_path, tls=True, tls_ca=str(certificate))
+        until(lambda: trusting.delivery.health().state == "up")
+        trusting.close()
+        doubting = Running(broker, tmp_path, tls=True)
+        until(lambda: doubting.delivery.health().state == "away")
+        assert "certificate" in doubting.delivery.health().error
+        doubting.close()

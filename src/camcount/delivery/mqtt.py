@@ -14,7 +14,7 @@ from camcount.delivery.cameras import CameraOutline, Command, Site
 from camcount.delivery.cloudevents import as_json
 from camcount.delivery.home_assistant import discovery, slug, without
 from camcount.delivery.log import StoredEvent
-from camcount.delivery.mqtt_session import Message, MqttSession
+from camcount.delivery.mqtt_session import Message, MqttSession, tls_of
 from camcount.delivery.options import MqttSettings
 from camcount.delivery.topics import Topics
 from camcount.delivery.totals import Totals
@@ -39,7 +39,7 @@ class MqttOutlet:
 
     def __init__(self, settings: MqttSettings, site: Site, totals: Totals) -> None:
         self._settings, self._site, self._totals = settings, site, totals
-        self._topics = Topics(settings.prefix)
+        self._tls, self._topics = tls_of(settings), Topics(settings.prefix)
         self._session: MqttSession | None = None
         self._said: dict[str, bytes] = {}
         self._devices: dict[str, dict[str, Any]] = {}
@@ -50,7 +50,7 @@ class MqttOutlet:
         topics = self._topics
         self._commands = ThreadPoolExecutor(1, "camcount-mqtt-commands")
         will = (topics.available, b"offline", True)
-        self._session = MqttSession(self._settings, will, topics.commands, self._received)
+        self._session = MqttSession(self._settings, self._tls, will, topics.commands, self._received)
         self._said.clear()
         self._say([(topics.available, b"online", True), *self._retained()])
 

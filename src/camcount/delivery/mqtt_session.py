@@ -32,6 +32,7 @@ class MqttSession:
     """Connects at once; a connection that is lost stays lost.
 
     Args:
+        tls: of `tls_of`.
         will: what the broker says when this connection breaks.
         topic: to subscribe to.
         received: told topic and payload of what comes there and is not retained, in the client's thread.
@@ -41,9 +42,14 @@ class MqttSession:
     """
 
     def __init__(
-        self, settings: MqttSettings, will: Message, topic: str, received: Callable[[str, bytes], None]
+        self,
+        settings: MqttSettings,
+        tls: ssl.SSLContext | None,
+        will: Message,
+        topic: str,
+        received: Callable[[str, bytes], None],
     ) -> None:
-        self._settings, self._topic, self._received = settings, topic, received
+        self._settings, self._tls, self._topic, self._received = settings, tls, topic, received
         self._greeted = threading.Event()
         self._lost = ""
         self._client = self._new(will)
@@ -97,8 +103,8 @@ class MqttSession:
         client.connect_timeout = _CONNECT_S
         client.max_inflight_messages_set(_IN_FLIGHT)
         client.will_set(will[0], will[1], qos=1, retain=will[2])
-        if settings.tls:
-            client.tls_set_context(_tls(settings.tls_ca))
+        if self._tls is not None:
+            client.tls_set_context(self._tls)
         client.on_connect, client.on_disconnect = self._on_connect, self._on_disconnect
         client.on_message = self._on_message
         return client
@@ -122,8 +128,28 @@ class MqttSession:
         return Undelivered(f"the broker {self._settings.address} is away: {why}", delivered=delivered)
 
 
-def _tls(authorities: str | None) -> ssl.SSLContext:
+def tls_of(settings: MqttSettings) -> ssl.SSLContext | None:
+    """What a broker's certificate is judged by; ``None`` where the connection is not encrypted.
+
+    Raises:
+        UsageError: ``tls_ca`` cannot be read.
+    """
+    if not settings.tls:
+        return None
     try:
-        return ssl.create_default_context(cafile=authorities)
+        context = ssl.create_default_context(cafile=settings.tls_ca)
     except (OSError, ssl.SSLError) as error:
-        raise UsageError(f"tls_ca {authorities} cannot be used: {error}") from None
+        raise UsageError(f"tls_ca {settings.tls_ca} cannot be used: {error}") from None
+    context.sslsocket_class = _Closing
+    return context
+
+
+class _Closing(ssl.SSLSocket):
+    """Closes itself where the broker's certificate is not accepted, which the client forgets."""
+
+    def do_handshake(self, block: bool = False) -> None:
+        try:
+            super().do_handshake(block)
+        except BaseException:
+            self.close()
+            raise
