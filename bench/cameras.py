@@ -2,7 +2,7 @@
 
 Each video is made into 10 frames a second at 352x288 and 1920x1080, H.264. A camera of camcount counts it once, as
 fast as it goes, through everything that a live camera goes through: reading thread, gate, YOLOX-Nano, tracker,
-counter, intervals, commits with checkpoints into SQLite. The loop is bench/supervision_loop.py with the same model file.
+counter, intervals, commits with checkpoints into SQLite. The loop is bench/supervision_loop.py with the same model.
 Cameras per core: seconds of video per second of processor time, all threads of the process together.
 
 Then, what gating costs in counts: the truth videos at their own rate, gate shut where nothing moves against no gate.
