@@ -5,7 +5,7 @@ BIN := .venv/bin
 PIP := -m pip install --quiet --disable-pip-version-check
 
 .PHONY: setup demo proto test lint types bands unit bench bench-accuracy bench-bounds bench-models bench-doctor \
-	bench-appearance bench-serving bench-serving-chaos clean
+	bench-appearance bench-serving bench-serving-chaos bench-cameras bench-kills soak clean
 
 setup: .venv/ready-dev .venv-mlserver/ready .venv-mlflow/ready .venv-triton/ready
 
@@ -112,6 +112,19 @@ bench-serving-chaos: .venv/ready-dev
 # what a re-identification model tells apart, what it costs and what it brings
 bench-appearance: .venv/ready-dev
 	$(BIN)/python bench/appearance.py $(DATA)
+
+# cameras per core beside the supervision loop, and what motion gating costs in counts
+bench-cameras: .venv/ready-dev .venv-supervision/ready
+	$(BIN)/python bench/cameras.py
+
+# a camera for hours in minutes: memory, threads, files; make soak SECONDS=1800
+SECONDS ?= 600
+soak: .venv/ready-dev
+	$(BIN)/python bench/soak.py $(SECONDS)
+
+# 20 kills at random moments over a file camera, on SQLite and PostgreSQL
+bench-kills: .venv/ready-dev
+	CAMCOUNT_TEST_KILLS=20 $(BIN)/pytest -q -k killed --timeout 1200 tests/test_cameras_files.py
 
 clean:
 	rm -rf .venv .venv-* out

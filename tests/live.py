@@ -100,7 +100,8 @@ def main(url: str, video: str) -> None:
         cameras = Cameras(store, lambda _: blobs)
         cameras.add("door", settings(Path(video)))
         until(lambda: blobs.asked > 0 or cameras.state("door").state == "ended", 60)
-        print("counting", flush=True)
+        sys.stdout.write("counting\n")
+        sys.stdout.flush()
         until(lambda: cameras.state("door").state == "ended", 120)
         cameras.close()
 

@@ -20,7 +20,8 @@ _PACKAGES = (
     "gstreamer1.0-plugins-bad"
 )
 
-# runs in Debian's Python, which has GStreamer's bindings; arguments: the video, the port, and a user with a password if wanted
+# runs in Debian's Python, which has GStreamer's bindings; arguments: the video, the port, and if wanted a
+# user with a password
 _CAMERA = """
 import sys, gi
 gi.require_version("Gst", "1.0"); gi.require_version("GstRtspServer", "1.0")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import subprocess
 import sys
@@ -21,7 +22,7 @@ from tests.databases import new_url
 from tests.live import ROOT, Blobs, moving_blobs, open_store, until
 
 LINE = parse_line("gate=0.5,0.0,0.5,1.0")
-KILLS = 8
+KILLS = int(os.environ.get("CAMCOUNT_TEST_KILLS", "8"))
 
 
 @pytest.fixture(scope="module")

@@ -21,6 +21,9 @@ from camcount.geometry import Line, Zone
 from camcount.protocols import Detector, Source, Step
 from camcount.video.open import source_for
 
+MakeSource = Callable[..., Source]
+"""Called as `camcount.video.open.source_for` is."""
+
 _AGAIN_S = 3.0
 _FLUSH_S = 5.0
 
@@ -31,7 +34,7 @@ class Camera:
     Args:
         store: of counts. writer: stores them.
         detector: the model for these settings.
-        secrets: what ``${NAME}`` in a source stands for.
+        secrets: what ``${NAME}`` in a source stands for. source: makes a source from an address.
     """
 
     def __init__(
@@ -44,12 +47,13 @@ class Camera:
         detector: Callable[[CameraSettings], Detector],
         *,
         secrets: Mapping[str, str] = os.environ,
+        source: MakeSource = source_for,
         clocks: Clocks | None = None,
     ) -> None:
         self.name = name
         self.settings = settings
         self._store, self._writer, self._governor = store, writer, governor
-        self._detector, self._secrets = detector, secrets
+        self._detector, self._secrets, self._source = detector, secrets, source
         self._clocks = clocks or Clocks()
         self._ledger = Ledger(name)
         writer.join(self._ledger)
@@ -189,7 +193,7 @@ class Camera:
 
     def _connect(self) -> Source:
         settings = self.settings
-        return source_for(
+        return self._source(
             with_secrets(settings.source, self._secrets),
             camera_id=self.name,
             fps=settings.fps,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
-from camcount.cameras.camera import Camera
+from camcount.cameras.camera import Camera, MakeSource
 from camcount.cameras.governor import Governor
 from camcount.cameras.ledger import Counts, Writer
 from camcount.cameras.reading import Clocks
@@ -19,6 +19,7 @@ from camcount.geometry import Line, Zone
 from camcount.protocols import Detector
 from camcount.storage.counts import StoredEvent
 from camcount.video.encoded import jpeg
+from camcount.video.open import source_for
 from camcount.video.overlay import Overlay
 
 _WIDEST = 1280
@@ -36,6 +37,7 @@ class Cameras:
         detector: the model for a camera; called in the camera's own thread, again if it fails.
         committed: is told, in one thread, which events of a camera have just been stored; must not block.
         secrets: what ``${NAME}`` in a source stands for; the environment unless given.
+        source: makes a source from its address.
     """
 
     def __init__(
@@ -45,11 +47,12 @@ class Cameras:
         *,
         committed: Callable[[str, Sequence[StoredEvent]], None] = _nobody,
         secrets: Mapping[str, str] | None = None,
+        source: MakeSource = source_for,
         clocks: Clocks | None = None,
     ) -> None:
         self._store, self._detector = store, detector
         self._secrets = os.environ if secrets is None else secrets
-        self._clocks = clocks
+        self._source, self._clocks = source, clocks
         self._writer = Writer(store, committed)
         self._governor = Governor()
         self._lock = threading.Lock()
@@ -74,6 +77,7 @@ class Cameras:
                 self._governor,
                 self._detector,
                 secrets=self._secrets,
+                source=self._source,
                 clocks=self._clocks,
             )
             self._cameras[name] = camera

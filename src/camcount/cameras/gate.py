@@ -18,7 +18,7 @@ Mask = NDArray[np.bool_]
 WIDTH, HEIGHT = 96, 54
 _NOISE = 3.0
 """Steps of 255 from the background that may be noise anywhere."""
-_TIMES = 4.0
+_TIMES = 6.0
 """How many times its usual change a cell must change to be moving."""
 _LEARN_S, _ABSORB_S = 2.0, 20.0
 _HOLD_S = 1.5
