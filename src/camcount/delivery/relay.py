@@ -12,7 +12,7 @@ from typing import Literal, Protocol
 from camcount.delivery.feed import Feed
 from camcount.delivery.log import EventLog, StoredEvent, end_of
 from camcount.delivery.totals import Totals
-from camcount.errors import CamcountError, ServiceError, Undelivered
+from camcount.errors import CamcountError, DatabaseUnavailable, DiskFull, ServiceError, Undelivered
 from camcount.storage.positions import Position, Positions
 
 State = Literal["starting", "up", "away", "gone", "closed"]
@@ -231,8 +231,9 @@ class Relay:
         if self._state != "away":
             _log.warning("%s: %s (%s); events wait for it", self._name, error, error.code)
         self._state, self._error = "away", str(error)
-        self._outlet.close()
-        self._opened = False
+        if not isinstance(error, DatabaseUnavailable | DiskFull):  # those are no fault of the receiver's
+            self._outlet.close()
+            self._opened = False
         asked = error.retry_after_s if isinstance(error, Undelivered) else None
         self._closing.wait(asked if asked is not None else self._pause_s())
 
