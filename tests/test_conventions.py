@@ -42,7 +42,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "starlette": ("api/", "server.py"),
     "google": ("api/",),
     "uvicorn": ("server.py",),
-    "pyarrow": ("outputs.py",),
+    "pyarrow": ("outputs.py", "storage/archive.py"),
     "trackeval": ("evaluation/",),
     "pycocotools": ("evaluation/",),
     "typer": ("cli.py", "commands/"),

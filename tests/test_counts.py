@@ -189,7 +189,7 @@ def test_the_same_minute_again_is_no_news_and_a_fuller_one_replaces(store: Count
     assert quarter.coverage == pytest.approx(2 / 15)
     with database.reading() as connection:
         rows = connection.execute(select(INTERVALS.c.step_s).order_by(INTERVALS.c.step_s)).scalars().all()
-    assert rows == [60, 60, 900]
+    assert rows == [60, 60, 900, 3600]
 
 
 def test_a_commit_waits_for_the_disk(tmp_path: Path) -> None:

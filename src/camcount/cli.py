@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from camcount import __version__
-from camcount.commands import check, count, demo, doctor, evaluate, models, serve, track, verify
+from camcount.commands import check, count, demo, doctor, evaluate, events, models, report, serve, track, verify
 from camcount.errors import CamcountError
 
 app = typer.Typer(
@@ -25,6 +25,8 @@ app.command("track")(track.track)
 app.command("verify")(verify.verify)
 app.command("demo")(demo.demo)
 app.command("serve")(serve.serve)
+app.command("report")(report.report)
+app.add_typer(events.app, name="events")
 app.add_typer(evaluate.app, name="evaluate")
 app.add_typer(models.app, name="models")
 

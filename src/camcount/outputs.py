@@ -13,7 +13,7 @@ import orjson
 
 from camcount.errors import UsageError, writing
 from camcount.events import Crossing, Event
-from camcount.protocols import Sink, Step
+from camcount.protocols import Step
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -41,7 +41,7 @@ COLUMNS = (
 """The columns of the flat formats, in order; a column that an event does not have is left empty."""
 
 
-def events_file(path: Path) -> Sink:
+def events_file(path: Path) -> EventsFile:
     """A sink that writes every event to ``path``.
 
     ``.jsonl`` and ``.csv`` are written line by line, so that a killed process leaves all but the last event
@@ -66,15 +66,16 @@ class EventsFile:
 
     def write(self, step: Step) -> None:
         """Appends the step's events."""
-        self._append(step.events)
+        self.append(step.events)
 
     def close(self, last: Sequence[Event] = ()) -> None:
         """Appends ``last`` and closes the file."""
-        self._append(last)
+        self.append(last)
         with writing(self._path, "events"):
             self._format.close()
 
-    def _append(self, events: Sequence[Event]) -> None:
+    def append(self, events: Sequence[Event]) -> None:
+        """Appends events."""
         if events:
             with writing(self._path, "events"):
                 self._format.append([event.as_dict() for event in events])
@@ -156,6 +157,19 @@ def _schema() -> pa.Schema:
     numbers = {"time_s", "dwell_s", "travel_s", "confidence", "x", "y"}
     kinds = {name: pa.float64() if name in numbers else pa.string() for name in COLUMNS}
     return pa.schema(list((kinds | {"track_id": pa.int64()}).items()))
+
+
+def write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
+    """A Parquet file of rows with the same columns; aware datetimes become UTC.
+
+    Raises:
+        UsageError, DiskFull: it cannot be written.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with writing(path, "rows"):
+        pq.write_table(pa.Table.from_pylist(rows), path)
 
 
 def read_crossings(path: Path) -> list[Crossing]:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from datetime import UTC
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
+
+if TYPE_CHECKING:
+    from camcount.storage.counts import StoredInterval
+    from camcount.storage.occupancy import Occupancy
 
 
 def print_result(result: Mapping[str, Any], took_s: float, written: Sequence[str] = ()) -> None:
@@ -193,3 +198,32 @@ def print_loading(rows: Sequence[Mapping[str, Any]], states: Sequence[str]) -> N
     console.print(table)
     for state in states:
         console.print(f"  {state}")
+
+
+def print_report(found: Sequence[StoredInterval], inside: Occupancy | None) -> None:
+    """What each line counted, span by span; a gap is called one."""
+    console = Console(highlight=False)
+    lines: dict[tuple[str, str], list[StoredInterval]] = {}
+    for one in found:
+        lines.setdefault((one.camera_id, one.line), []).append(one)
+    for (camera, line), rows in lines.items():
+        table = _table(f"{camera} · {line}", "from", "in", "out", "total", "seen")
+        for one in rows:
+            start = f"{one.start:%a %Y-%m-%d %H:%M}"
+            if one.counts is None:
+                table.add_row(start, "gap", "gap", "gap", "0%", style="dim")
+                continue
+            bounds = {way: limits.as_dict() for way, limits in one.bounds.items()} if one.bounds else None
+            table.add_row(start, *_sure(one.counts, bounds), f"{one.coverage:.0%}")
+        table.add_section()
+        sums = {way: sum(one.counts[way] for one in rows if one.counts) for way in ("in", "out")}
+        length = [(one.end.astimezone(UTC) - one.start.astimezone(UTC)).total_seconds() for one in rows]
+        seen = sum(one.coverage * s for one, s in zip(rows, length, strict=True)) / sum(length)
+        table.add_row("all", *_sure(sums, None), f"{seen:.0%}", style="bold")
+        console.print(table)
+    if inside is not None:
+        since = f"{inside.since:%Y-%m-%d %H:%M} UTC" if inside.since else "the first event"
+        console.print(
+            f"inside now: {inside.inside} ({inside.entered} in, {inside.left} out since {since}, "
+            f"{inside.corrected} of them came in unseen)"
+        )

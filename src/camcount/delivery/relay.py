@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 from camcount.delivery.feed import Feed
-from camcount.delivery.log import EventLog, StoredEvent, end_of
+from camcount.delivery.log import EventLog, StoredEvent
 from camcount.delivery.totals import Totals
 from camcount.errors import CamcountError, DatabaseUnavailable, DiskFull, ServiceError, Undelivered
 from camcount.storage.positions import Position, Positions
@@ -194,7 +194,7 @@ class Relay:
         if self._position is None:
             found = self._positions.read(self._name)
             if found is None:
-                found = Position(number=end_of(self._events))
+                found = Position(number=self._events.last_number())
                 self._positions.write(self._name, found)
             if found.gone and found.gone != self._outlet.identity:
                 found = replace(found, gone="")
@@ -206,9 +206,9 @@ class Relay:
             totals.restore(found.state)
             return
         for _ in range(_ATTEMPTS):  # until nothing was committed between one look and the next
-            end = end_of(self._events, found.number)
+            end = self._events.last_number()
             totals.restore(self._events.totals())
-            if end_of(self._events, end) == end:
+            if self._events.last_number() == end:
                 break
         else:
             raise ServiceError("the log grows too fast to be added up")

@@ -73,7 +73,7 @@ INTERVALS = Table(
     Column("rate_out", BigInteger),
     Column("rate_s", Float),
 )
-"""Minutes as cameras gave them, and quarters of an hour made of them; ``start`` is in seconds since the epoch.
+"""Minutes as cameras gave them, and quarters and hours made of them; ``start`` is in seconds since the epoch.
 
 ``known_s`` is how much of the span there are minutes for, ``seen_s`` how much of it was seen. See
 `camcount.counting.bounds.Grounds` for what makes the bounds.

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
+from typing import Any
 
 from sqlalchemy import select
 
 from camcount.counting.intervals import Interval
-from camcount.events import Event
+from camcount.events import Crossing, Event
 from camcount.storage import event_log, interval_log
+from camcount.storage.archive import archived
 from camcount.storage.count_tables import CHECKPOINTS, OCCUPANCY, replacing
 from camcount.storage.database import Database
-from camcount.storage.event_log import StoredEvent, Totals, Wanted
+from camcount.storage.event_log import HOUR_S, Counted, StoredEvent, Totals, Wanted
 from camcount.storage.interval_log import Step
+from camcount.storage.occupancy import Occupancy, OccupancyRule
 from camcount.storage.rollup import StoredInterval
 
 __all__ = ["CountBatch", "CountStore", "StoredEvent", "StoredInterval"]
@@ -110,11 +114,18 @@ class CountStore:
         """At most ``limit`` events with numbers above ``after``, in order of number.
 
         ``since`` (included) and ``until`` are about when they happened, or of those that do not know, about when
-        they were stored.
+        they were stored. Events in the archive are found like all others.
+
+        Raises:
+            DatabaseUnavailable: also where a file of the archive is gone.
         """
         wanted = Wanted(after=after, camera_id=camera_id, line=line, label=label, since=since, until=until)
+        return [event_log.event_of(row) for row in self._rows(wanted, limit)]
+
+    def last_number(self) -> int:
+        """The highest number that any event has, 0 before the first."""
         with self._database.reading() as connection:
-            return [event_log.event_of(row) for row in event_log.read(connection, wanted, limit)]
+            return event_log.last_number(connection)
 
     def totals(
         self, *, camera_id: str | None = None, since: datetime | None = None, until: datetime | None = None
@@ -123,8 +134,52 @@ class CountStore:
 
         A line that counted nothing is not in it.
         """
+        first = None if since is None else math.ceil(since.timestamp() / HOUR_S)
+        last = None if until is None else math.floor(until.timestamp() / HOUR_S)
+        if first is not None and last is not None and first >= last:
+            return event_log.add_up(self._crossings(camera_id, since, until))
         with self._database.reading() as connection:
-            return event_log.totals(connection, camera_id, since, until)
+            found = event_log.by_hour(connection, camera_id, first, last)
+        if first is not None:
+            found += self._crossings(camera_id, since, _hour(first))
+        if last is not None:
+            found += self._crossings(camera_id, _hour(last), until)
+        return event_log.add_up(found)
+
+    def occupancy(
+        self,
+        rule: OccupancyRule,
+        *,
+        camera_ids: Collection[str] | None = None,
+        lines: Collection[str] | None = None,
+        now: datetime | None = None,
+    ) -> Occupancy:
+        """How many are inside a place whose doors are these lines of these cameras; all of them unless given."""
+        now = now or self._clock()
+        since = rule.last_reset(now)
+        rows = [
+            row
+            for row in self._rows(Wanted(since=since, until=now), None)
+            if row["type"] == Crossing.type
+            and (camera_ids is None or row["camera_id"] in camera_ids)
+            and (lines is None or row["line"] in lines)
+        ]
+        rows.sort(key=lambda row: (row["at"], row["number"]))
+        return rule.inside((row["direction"] for row in rows), since)
+
+    def _crossings(self, camera_id: str | None, since: datetime | None, until: datetime | None) -> list[Counted]:
+        """Of a part of an hour, one by one."""
+        rows = self._rows(Wanted(camera_id=camera_id, since=since, until=until), None)
+        names = ("camera_id", "line", "label", "direction")
+        return [(*(row[name] for name in names), 1) for row in rows if row["type"] == Crossing.type]
+
+    def _rows(self, wanted: Wanted, limit: int | None) -> list[Mapping[str, Any]]:
+        """Of table and archive, in order of number."""
+        with self._database.reading() as connection:
+            # in this order: what is archived in between is found twice and not missed
+            rows = event_log.read(connection, wanted, limit)
+            found = {row["number"]: row for row in [*archived(connection, wanted, limit), *rows]}
+        return [row for _, row in sorted(found.items())][:limit]
 
     def intervals(
         self,
@@ -150,3 +205,7 @@ class CountStore:
             return interval_log.read(
                 connection, camera_id=camera_id, line=line, since=since, until=until, step=step, zone=zone
             )
+
+
+def _hour(number: int) -> datetime:
+    return datetime.fromtimestamp(number * HOUR_S, UTC)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Table, and_, func, insert, select
@@ -81,7 +80,7 @@ def append(connection: Connection, events: Iterable[Event], now: datetime) -> li
     if not given:
         return []
     known = _known(connection, EVENTS, list(given)) | _known(connection, ARCHIVED, list(given))
-    last = max(connection.execute(select(func.max(t))).scalar() or 0 for t in (EVENTS.c.number, ARCHIVES.c.last))
+    last = last_number(connection)
     fresh = [event for event_id, event in given.items() if event_id not in known]
     stored = [StoredEvent(number, event, now) for number, event in enumerate(fresh, last + 1)]
     if stored:
@@ -90,7 +89,12 @@ def append(connection: Connection, events: Iterable[Event], now: datetime) -> li
     return stored
 
 
-def read(connection: Connection, wanted: Wanted, limit: int) -> list[Mapping[str, Any]]:
+def last_number(connection: Connection) -> int:
+    """The highest number that was ever given, also to an event that is archived by now; 0 before the first."""
+    return max(connection.execute(select(func.max(t))).scalar() or 0 for t in (EVENTS.c.number, ARCHIVES.c.last))
+
+
+def read(connection: Connection, wanted: Wanted, limit: int | None) -> list[Mapping[str, Any]]:
     """Rows of the table in order of number."""
     query = select(EVENTS).where(wanted.where()).order_by(EVENTS.c.number).limit(limit)
     return [dict(row) for row in connection.execute(query).mappings()]
@@ -113,32 +117,8 @@ def add_up(counts: Iterable[Counted]) -> Totals:
     return found
 
 
-def totals(connection: Connection, camera_id: str | None, since: datetime | None, until: datetime | None) -> Totals:
-    """Whole hours as they were added up, and the rest of the range from the events."""
-    first = None if since is None else math.ceil(since.timestamp() / HOUR_S)
-    last = None if until is None else math.floor(until.timestamp() / HOUR_S)
-    if first is not None and last is not None and first >= last:
-        return add_up(_by_event(connection, Wanted(camera_id=camera_id, since=since, until=until)))
-    found = list(_by_hour(connection, camera_id, first, last))
-    if first is not None:
-        found += _by_event(connection, Wanted(camera_id=camera_id, since=since, until=_hour(first)))
-    if last is not None:
-        found += _by_event(connection, Wanted(camera_id=camera_id, since=_hour(last), until=until))
-    return add_up(found)
-
-
-def _hour(number: int) -> datetime:
-    return datetime.fromtimestamp(number * HOUR_S, UTC)
-
-
-def _by_event(connection: Connection, wanted: Wanted) -> list[Counted]:
-    columns = EVENTS.c
-    keys = (columns.camera_id, columns.line, columns.label, columns.direction)
-    query = select(*keys, func.count()).where(wanted.where(), columns.type == Crossing.type).group_by(*keys)
-    return [(c, li, la, d, n) for c, li, la, d, n in connection.execute(query)]
-
-
-def _by_hour(connection: Connection, camera_id: str | None, since: int | None, until: int | None) -> list[Counted]:
+def by_hour(connection: Connection, camera_id: str | None, since: int | None, until: int | None) -> list[Counted]:
+    """Crossings of whole hours since the epoch."""
     where = [HOURS.c.camera_id == camera_id] if camera_id is not None else []
     where += [HOURS.c.hour >= since] if since is not None else []
     where += [HOURS.c.hour < until] if until is not None else []

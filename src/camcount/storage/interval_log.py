@@ -1,4 +1,4 @@
-"""The intervals of cameras: minutes come in, quarters of an hour are kept beside them, any span is read."""
+"""The intervals of cameras: minutes come in, quarters and hours are kept beside them, any span is read."""
 
 from __future__ import annotations
 
@@ -15,18 +15,20 @@ from camcount.counting.intervals import Interval, clock_bounds, parse_duration
 from camcount.errors import UsageError
 from camcount.storage.count_tables import INTERVALS, replacing
 from camcount.storage.rollup import (
+    HOUR_S,
     MINUTE_S,
     QUARTER_S,
     StoredInterval,
     bounds_of_row,
+    coarser,
     merged,
-    quarter_of,
     row_of,
 )
 
 Step = Literal["1m", "15m", "1h", "1d"]
 STEPS: tuple[Step, ...] = ("1m", "15m", "1h", "1d")
 _MOST = 100_000
+_KEPT = (MINUTE_S, QUARTER_S, HOUR_S)
 _T = INTERVALS.c
 
 
@@ -41,7 +43,7 @@ class _Line:
 
 
 def store(connection: Connection, camera_id: str, intervals: Iterable[Interval]) -> None:
-    """Writes minutes, each in the place of one that saw less of it, and the quarters of an hour they are in.
+    """Writes minutes, each in the place of one that saw less of it, and the quarters and hours they are in.
 
     Whoever calls is alone with the table.
     """
@@ -56,9 +58,10 @@ def store(connection: Connection, camera_id: str, intervals: Iterable[Interval])
     fresh = [row for key, row in given.items() if key not in known or _fuller(row, known[key])]
     if fresh:
         connection.execute(replacing(connection.dialect.name, INTERVALS), fresh)
-        quarters = {(row["line"], row["start"] // QUARTER_S * QUARTER_S) for row in fresh}
-        rows = [_quarter(connection, camera_id, line, start) for line, start in sorted(quarters)]
-        connection.execute(replacing(connection.dialect.name, INTERVALS), rows)
+        for finer_s, step_s in pairwise(_KEPT):
+            spans = sorted({(row["line"], row["start"] // step_s * step_s) for row in fresh})
+            rows = [_coarser(connection, camera_id, line, start, finer_s, step_s) for line, start in spans]
+            connection.execute(replacing(connection.dialect.name, INTERVALS), rows)
 
 
 def read(
@@ -101,7 +104,7 @@ def _bounds(since: datetime, until: datetime, step: Step, zone: tzinfo) -> list[
 
 
 def _lines(connection: Connection, camera_id: str | None, line: str | None) -> list[_Line]:
-    where = [_T.step_s == QUARTER_S]
+    where = [_T.step_s == HOUR_S]
     where += [_T.camera_id == camera_id] if camera_id is not None else []
     where += [_T.line == line] if line is not None else []
     keys = (_T.camera_id, _T.line)
@@ -115,24 +118,35 @@ def _lines(connection: Connection, camera_id: str | None, line: str | None) -> l
     return found
 
 
-def _edge(connection: Connection, camera_id: str, line: str, quarter: int, edge: Any) -> int:
+def _edge(connection: Connection, camera_id: str, line: str, hour: int, edge: Any) -> int:
     of_line = (_T.step_s == MINUTE_S, _T.camera_id == camera_id, _T.line == line)
-    within = (_T.start >= quarter, _T.start < quarter + QUARTER_S)
-    return int(connection.execute(select(edge(_T.start)).where(*of_line, *within)).scalar() or quarter)
+    within = (_T.start >= hour, _T.start < hour + HOUR_S)
+    return int(connection.execute(select(edge(_T.start)).where(*of_line, *within)).scalar() or hour)
 
 
 def _rows(connection: Connection, line: _Line, bounds: Sequence[int]) -> Sequence[Mapping[str, Any]]:
-    """Quarters of an hour where spans are made of whole ones, else minutes; in order of time."""
-    first, last = bounds[0], bounds[-1]
-    whole = -(-first // QUARTER_S) * QUARTER_S, last // QUARTER_S * QUARTER_S
-    inner = bounds[1:-1]
-    if whole[0] >= whole[1] or any(bound % QUARTER_S for bound in inner):
-        parts = [(MINUTE_S, first, last)]
-    else:
-        parts = [(MINUTE_S, first, whole[0]), (QUARTER_S, *whole), (MINUTE_S, whole[1], last)]
+    """The longest rows that spans are made of whole ones of, and shorter ones at the ends; in order of time."""
+    steps = [step_s for step_s in _KEPT if not any(bound % step_s for bound in bounds[1:-1])]
+    parts = _parts(bounds[0], bounds[-1], steps)
     some = or_(*((_T.step_s == s) & (_T.start >= begin) & (_T.start < end) for s, begin, end in parts))
     query = select(INTERVALS).where(_T.camera_id == line.camera_id, _T.line == line.line, some)
     return sorted(_found(connection, query), key=lambda row: int(row["start"]))
+
+
+def _parts(first: int, last: int, steps: Sequence[int]) -> list[tuple[int, int, int]]:
+    """From when to when rows of which length are read; ``steps`` rise.
+
+    >>> _parts(0, 8000, [60, 900, 3600])
+    [(3600, 0, 7200), (60, 7200, 8000)]
+    """
+    *finer, step_s = steps
+    whole = -(-first // step_s) * step_s, last // step_s * step_s
+    if not finer:
+        return [(step_s, first, last)]
+    if whole[0] >= whole[1]:
+        return _parts(first, last, finer)
+    ends = [_parts(*end, finer) if end[0] < end[1] else [] for end in ((first, whole[0]), (whole[1], last))]
+    return [*ends[0], (step_s, *whole), *ends[1]]
 
 
 def _told(line: _Line, span: tuple[int, int], rows: Sequence[Mapping[str, Any]], zone: tzinfo) -> StoredInterval:
@@ -184,10 +198,12 @@ def _fuller(row: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     return ours > theirs
 
 
-def _quarter(connection: Connection, camera_id: str, line: str, start: int) -> dict[str, Any]:
-    within = (_T.start >= start, _T.start < start + QUARTER_S)
-    query = select(INTERVALS).where(_T.step_s == MINUTE_S, _T.camera_id == camera_id, _T.line == line, *within)
-    return quarter_of(start, _found(connection, query.order_by(_T.start)))
+def _coarser(
+    connection: Connection, camera_id: str, line: str, start: int, finer_s: int, step_s: int
+) -> dict[str, Any]:
+    within = (_T.start >= start, _T.start < start + step_s)
+    query = select(INTERVALS).where(_T.step_s == finer_s, _T.camera_id == camera_id, _T.line == line, *within)
+    return coarser(step_s, start, _found(connection, query.order_by(_T.start)))
 
 
 def _found(connection: Connection, query: Select[Any]) -> list[Mapping[str, Any]]:

@@ -12,7 +12,7 @@ from camcount.counting.bounds import Bounds, Evidence, Grounds, total
 from camcount.counting.intervals import Interval
 from camcount.errors import UsageError
 
-MINUTE_S, QUARTER_S = 60, 900
+MINUTE_S, QUARTER_S, HOUR_S = 60, 900, 3600
 WAYS = ("in", "out")
 _QUIET = Grounds(evidence={}, missed_s=0.0, counted={}, rate_s=0.0).bounds()
 """The bounds of a span in which nothing happened: most are, and so need not be stored."""
@@ -107,10 +107,10 @@ def row_of(camera_id: str, interval: Interval) -> dict[str, Any]:
     }
 
 
-def quarter_of(start: int, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The row of a quarter of an hour from those of its minutes, in their order."""
+def coarser(step_s: int, start: int, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The row of a longer span from those of the shorter ones in it, in their order."""
     counts, by_label, grounds = merged(rows)
-    key = {name: rows[0][name] for name in ("camera_id", "line")} | {"step_s": QUARTER_S, "start": start}
+    key = {name: rows[0][name] for name in ("camera_id", "line")} | {"step_s": step_s, "start": start}
     sums = {name: sum(row[name] for row in rows) for name in ("known_s", "seen_s")}
     return key | sums | _content(counts, by_label, grounds, grounds.bounds())
 
