@@ -68,6 +68,12 @@ class MemoryLog:
             found = [stored for stored in self.kept if stored.number > after]
         return [s for s in found if all(getattr(s.event, n, None) == v for n, v in wanted.items())][:limit]
 
+    def last_number(self) -> int:
+        """Of the newest."""
+        self._look()
+        with self._lock:
+            return self.kept[-1].number if self.kept else 0
+
     def totals(self) -> Mapping[str, Any]:
         """All crossings."""
         self._look()

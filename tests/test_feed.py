@@ -10,8 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from camcount.delivery.feed import Feed, Missed, News
-from camcount.delivery.log import end_of
-from tests.event_logs import MemoryLog, Stored, committed, crossing, until
+from tests.event_logs import MemoryLog, committed, crossing, until
 
 
 @pytest.fixture
@@ -33,17 +32,6 @@ def feed(log: MemoryLog) -> Iterator[Feed]:
 def numbers(news: list[News]) -> list[int]:
     """Of the events among the news."""
     return [one.number for one in news if not isinstance(one, Missed)]
-
-
-@pytest.mark.parametrize("last", [0, 1, 2, 3, 7, 8, 1000])
-@pytest.mark.parametrize("gap", [0, 5])
-def test_the_end_of_a_log_is_found_by_asking_for_single_events(last: int, gap: int) -> None:
-    """Also where numbers begin late, and in few questions."""
-    log = MemoryLog()
-    log.kept = [Stored(gap + number, crossing(number)) for number in range(1, last + 1)]
-    assert end_of(log) == (gap + last if last else 0)
-    assert log.reads <= 25
-    assert end_of(log, gap + last) == gap + last
 
 
 def test_listeners_hear_what_comes_after_they_subscribed(log: MemoryLog, feed: Feed) -> None:

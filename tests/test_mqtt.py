@@ -216,6 +216,19 @@ def test_everything_is_said_again_when_the_broker_has_forgotten_it(broker: Broke
     fresh.close()
 
 
+def test_a_database_that_is_away_is_no_outage_for_the_broker(start: Start, consumer: Consumer) -> None:
+    """The connection stays, so that Home Assistant does not see the server go and come."""
+    running = start()
+    until(lambda: running.delivery.health().state == "up")
+    running.log.away = True
+    until(lambda: "the log is away" in running.delivery.health().error)
+    running.log.away = False
+    committed(running.log, running.feed, 10)
+    until(lambda: consumer.last("camcount/gate/events"))
+    until(lambda: running.delivery.health().state == "up")
+    assert consumer.payloads("camcount/available") == [b"online"]
+
+
 _KILLED = """
 import sys
 from camcount.delivery.mqtt_session import MqttSession

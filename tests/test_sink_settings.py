@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from camcount.delivery.feed import Feed
+from camcount.delivery.feed import Feed, Missed
 from camcount.delivery.options import MqttSettings, RedisStreamSettings, SinkSettings, WebhookSettings
 from camcount.delivery.select import deliveries_for
 from camcount.errors import UsageError
+from camcount.storage.archive import archive
+from camcount.storage.counts import CountBatch, CountStore
 from camcount.storage.database import open_database
 from camcount.storage.positions import TABLE, Position, Positions
 from tests.databases import new_url, sqlite_url
-from tests.event_logs import MemoryLog
+from tests.event_logs import START, MemoryLog, crossing
 
 HOOK = WebhookSettings(url="https://example.com/a")
 
@@ -81,6 +84,28 @@ def test_every_sink_gets_a_delivery(tmp_path: Path) -> None:
         deliveries_for(SinkSettings(mqtt=wrong), log, feed, database)
     for delivery in made:
         delivery.close()
+    feed.close()
+    database.close()
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_the_store_tells_its_last_number_also_of_archived_events(kind: str, tmp_path: Path) -> None:
+    """Without opening the archive, so that a feed starts where a file of it is gone."""
+    database = open_database(new_url(kind, tmp_path))
+    store = CountStore(database, clock=lambda: START)
+    assert store.last_number() == 0
+    store.commit(CountBatch(camera_id="gate", events=tuple(crossing(number) for number in range(5))))
+    assert store.last_number() == 5
+    assert archive(database, tmp_path / "archive", timedelta(days=1), now=START + timedelta(days=40))
+    for file in (tmp_path / "archive").rglob("*.parquet"):
+        file.unlink()
+    assert store.last_number() == 5
+    feed = Feed(store)
+    with feed.subscribe() as listener:
+        feed.publish("gate", store.commit(CountBatch(camera_id="gate", events=(crossing(9),))))
+        (news,) = listener.take(5)
+        assert not isinstance(news, Missed)
+        assert news.number == 6
     feed.close()
     database.close()
 

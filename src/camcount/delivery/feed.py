@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Self
 
-from camcount.delivery.log import EventLog, StoredEvent, end_of
+from camcount.delivery.log import EventLog, StoredEvent
 from camcount.errors import CamcountError
 
 CAPACITY = 1000
@@ -50,7 +50,7 @@ class Feed:
     def __init__(self, log: EventLog) -> None:
         self._events = log
         self._lock = threading.Lock()
-        self._position = end_of(log)
+        self._position = log.last_number()
         self._pending: list[StoredEvent] = []
         self._listeners: set[Subscription] = set()
         self._wake = threading.Event()

@@ -24,8 +24,8 @@ class EventLog(Protocol):
     """The durable log; `camcount.storage.counts.CountStore` is one. Safe from many threads.
 
     ``events`` gives those above ``after`` in order of number. What becomes visible later has a higher number than
-    all that was visible before: whoever goes on from the last number that it saw misses nothing. ``totals`` gives
-    camera -> line -> ``in``, ``out`` and ``by_label`` of all crossings ever.
+    all that was visible before: whoever goes on from the last number that it saw misses nothing. ``last_number`` is
+    0 before the first event. ``totals`` gives camera -> line -> ``in``, ``out``, ``by_label``, of all crossings ever.
 
     Raises:
         DatabaseUnavailable: it cannot be read.
@@ -40,22 +40,5 @@ class EventLog(Protocol):
         label: str | None = None,
         limit: int = 1000,
     ) -> Sequence[StoredEvent]: ...
+    def last_number(self) -> int: ...
     def totals(self) -> Mapping[str, Mapping[str, Mapping[str, Any]]]: ...
-
-
-def end_of(log: EventLog, after: int = 0) -> int:
-    """The highest number in a log, at least ``after``; about 40 short questions for a million events.
-
-    Raises:
-        DatabaseUnavailable: it cannot be read.
-    """
-    step = 1
-    while log.events(after=after + step - 1, limit=1):
-        step *= 2
-    low, high = after + step // 2 - 1, after + step - 1  # there is something above low, and nothing above high
-    if step == 1:
-        return after
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if log.events(after=middle, limit=1) else (low, middle)
-    return high

@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 from camcount.delivery.feed import Feed
-from camcount.delivery.log import EventLog, StoredEvent, end_of
+from camcount.delivery.log import EventLog, StoredEvent
 from camcount.delivery.totals import Totals
-from camcount.errors import CamcountError, ServiceError, Undelivered
+from camcount.errors import CamcountError, DatabaseUnavailable, DiskFull, ServiceError, Undelivered
 from camcount.storage.positions import Position, Positions
 
 State = Literal["starting", "up", "away", "gone", "closed"]
@@ -194,7 +194,7 @@ class Relay:
         if self._position is None:
             found = self._positions.read(self._name)
             if found is None:
-                found = Position(number=end_of(self._events))
+                found = Position(number=self._events.last_number())
                 self._positions.write(self._name, found)
             if found.gone and found.gone != self._outlet.identity:
                 found = replace(found, gone="")
@@ -206,9 +206,9 @@ class Relay:
             totals.restore(found.state)
             return
         for _ in range(_ATTEMPTS):  # until nothing was committed between one look and the next
-            end = end_of(self._events, found.number)
+            end = self._events.last_number()
             totals.restore(self._events.totals())
-            if end_of(self._events, end) == end:
+            if self._events.last_number() == end:
                 break
         else:
             raise ServiceError("the log grows too fast to be added up")
@@ -231,8 +231,9 @@ class Relay:
         if self._state != "away":
             _log.warning("%s: %s (%s); events wait for it", self._name, error, error.code)
         self._state, self._error = "away", str(error)
-        self._outlet.close()
-        self._opened = False
+        if not isinstance(error, DatabaseUnavailable | DiskFull):  # those are no fault of the receiver's
+            self._outlet.close()
+            self._opened = False
         asked = error.retry_after_s if isinstance(error, Undelivered) else None
         self._closing.wait(asked if asked is not None else self._pause_s())
 

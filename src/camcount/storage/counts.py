@@ -122,6 +122,11 @@ class CountStore:
         wanted = Wanted(after=after, camera_id=camera_id, line=line, label=label, since=since, until=until)
         return [event_log.event_of(row) for row in self._rows(wanted, limit)]
 
+    def last_number(self) -> int:
+        """The highest number that any event has, 0 before the first."""
+        with self._database.reading() as connection:
+            return event_log.last_number(connection)
+
     def totals(
         self, *, camera_id: str | None = None, since: datetime | None = None, until: datetime | None = None
     ) -> Totals:

@@ -80,13 +80,18 @@ def append(connection: Connection, events: Iterable[Event], now: datetime) -> li
     if not given:
         return []
     known = _known(connection, EVENTS, list(given)) | _known(connection, ARCHIVED, list(given))
-    last = max(connection.execute(select(func.max(t))).scalar() or 0 for t in (EVENTS.c.number, ARCHIVES.c.last))
+    last = last_number(connection)
     fresh = [event for event_id, event in given.items() if event_id not in known]
     stored = [StoredEvent(number, event, now) for number, event in enumerate(fresh, last + 1)]
     if stored:
         connection.execute(insert(EVENTS), [_row(one) for one in stored])
         _add_up(connection, stored)
     return stored
+
+
+def last_number(connection: Connection) -> int:
+    """The highest number that was ever given, also to an event that is archived by now; 0 before the first."""
+    return max(connection.execute(select(func.max(t))).scalar() or 0 for t in (EVENTS.c.number, ARCHIVES.c.last))
 
 
 def read(connection: Connection, wanted: Wanted, limit: int | None) -> list[Mapping[str, Any]]:
