@@ -23,6 +23,10 @@ from camcount.serving.options import ServingOptions
 from tests.serving import Served, camcount_serve
 
 
+_SAID_ELSEWHERE = {"tls_cert", "tls_key", "drain", "registry", "model_public_key", "cameras", "sinks", "secrets"}
+"""In the text around the file, and in docs/cameras.md and docs/events.md."""
+
+
 @pytest.fixture(scope="module")
 def picture(data: Path) -> bytes:
     """People in a street."""
@@ -192,6 +196,6 @@ def test_the_configuration_of_the_documentation_is_one(monkeypatch: pytest.Monke
     config.write_text(re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)[0])
     settings = load_server_settings(config, {})
     assert settings.models["street"].fallbacks[0].target == "backup"
-    said = settings.model_fields_set | {"tls_cert", "tls_key", "drain", "registry", "model_public_key"}
+    said = settings.model_fields_set | _SAID_ELSEWHERE
     assert said >= set(type(settings).model_fields)
     assert {name for name in ServingOptions.__slots__ if f"  {name}:" not in text} == {"retry_delay"}

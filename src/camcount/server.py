@@ -20,6 +20,7 @@ from camcount.api.jobs import Jobs
 from camcount.api.v2 import v2_routes
 from camcount.api.v2_statistics import Tally
 from camcount.api.websocket import stream_routes
+from camcount.batch.schedule import Schedule
 from camcount.camera_site import CameraSite
 from camcount.errors import CamcountError, ServiceError, UsageError
 from camcount.models.loading import LoadingSettings
@@ -94,6 +95,8 @@ class Server:
             self.site = CameraSite(settings, self.plane, database)
             self._open.callback(self.site.close)
             self.series = Measurements(database)
+            self._schedule = Schedule(database)
+            self._open.callback(self._schedule.close)
             self._open = self._open.pop_all()
 
     def application(self) -> ASGIApp:
@@ -170,6 +173,7 @@ class Server:
         for name, error in self.preload().items():
             _log.error("%s is not loaded: %s (%s)", name, error, error.code)
         self.site.start()
+        self._schedule.start()
 
     async def _grpc(self) -> Any:
         if self.settings.grpc_port is None:
