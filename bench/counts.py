@@ -1,7 +1,8 @@
 """How long the store of counts takes to answer with a year of one camera in it: ``python bench/counts.py [URL]``.
 
 A year of minutes of one line and a million crossings, more by day than by night, with doubts as a real line has them.
-Prints the seconds of each question, best of three, and the sizes. Without an address it is a new SQLite file.
+Prints the seconds of each question, best of three, and the sizes; low and high, which are worked out when they are
+shown, are not in them. Filling takes some ten minutes. Without an address it is a new SQLite file.
 """
 
 from __future__ import annotations

@@ -275,7 +275,8 @@ def print_report(found: Sequence[StoredInterval], inside: Occupancy | None) -> N
             if one.counts is None:
                 table.add_row(start, "gap", "gap", "gap", "0%", style="dim")
                 continue
-            bounds = {way: limits.as_dict() for way, limits in one.bounds.items()} if one.bounds else None
+            found_bounds = one.bounds
+            bounds = {way: limits.as_dict() for way, limits in found_bounds.items()} if found_bounds else None
             table.add_row(start, *_sure(one.counts, bounds), f"{one.coverage:.0%}")
         table.add_section()
         sums = {way: sum(one.counts[way] for one in rows if one.counts) for way in ("in", "out")}

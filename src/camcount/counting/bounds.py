@@ -162,9 +162,17 @@ class Grounds:
 
     def bounds(self) -> dict[str, Bounds]:
         """Of ``in``, ``out`` and ``total``."""
-        ways = {way: (self.evidence.get(way, Evidence()), self.counted.get(way, 0)) for way in ("in", "out")}
-        ways["total"] = total(e for e, _ in ways.values()), sum(n for _, n in ways.values())
-        return {w: bounds_of(e, unseen_s=self.missed_s, rate=(n, self.rate_s)) for w, (e, n) in ways.items()}
+        ways = {
+            way: self._bounds(self.evidence.get(way, Evidence()), self.counted.get(way, 0)) for way in ("in", "out")
+        }
+        return {**ways, "total": self.total()}
+
+    def total(self) -> Bounds:
+        """Of the count in both directions."""
+        return self._bounds(total(self.evidence.values()), sum(self.counted.values()))
+
+    def _bounds(self, evidence: Evidence, counted: int) -> Bounds:
+        return bounds_of(evidence, unseen_s=self.missed_s, rate=(counted, self.rate_s))
 
 
 def _unseen(unseen_s: float, counted: float, seen_s: float) -> tuple[float, float] | None:

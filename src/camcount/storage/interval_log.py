@@ -154,15 +154,16 @@ def _told(line: _Line, span: tuple[int, int], rows: Sequence[Mapping[str, Any]],
     length = end - begin
     counts: dict[str, int] | None = None
     by_label: dict[str, dict[str, int]] = {}
-    bounds: dict[str, Bounds] | None = None
+    grounds: Grounds | None = None
+    known: dict[str, Bounds] | None = None
     seen_s = sum(row["seen_s"] for row in rows)
     if seen_s > 0 or any(row["count_in"] or row["count_out"] for row in rows):
         counts, by_label, grounds = merged(rows)
         absent = min(end, line.until) - max(begin, line.since) - sum(row["known_s"] for row in rows)
         if absent <= 0 and len(rows) == 1:
-            bounds = bounds_of_row(rows[0])
+            known = bounds_of_row(rows[0])
         else:
-            bounds = _and_absent(grounds, max(0, absent)).bounds()
+            grounds = _and_absent(grounds, max(0, absent))
     return StoredInterval(
         camera_id=line.camera_id,
         line=line.line,
@@ -171,7 +172,8 @@ def _told(line: _Line, span: tuple[int, int], rows: Sequence[Mapping[str, Any]],
         counts=counts,
         by_label=by_label,
         coverage=min(seen_s / length, 1.0),
-        bounds=bounds,
+        grounds=grounds,
+        known=known,
     )
 
 

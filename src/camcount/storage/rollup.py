@@ -27,8 +27,9 @@ class StoredInterval:
         counts: by direction; None in a gap, for what nobody saw is not zero.
         by_label: label -> direction -> count.
         coverage: share of the span, 0..1, that was seen; 0 in a gap.
-        bounds: of ``in``, ``out`` and ``total``, see `camcount.counting.intervals.Interval`; None in a gap, and for
+        grounds: what the bounds are made of once somebody asks, for that takes milliseconds; None in a gap, and for
             counts of one label.
+        known: the bounds, where they were stored.
     """
 
     camera_id: str
@@ -38,7 +39,13 @@ class StoredInterval:
     counts: dict[str, int] | None
     by_label: dict[str, dict[str, int]]
     coverage: float
-    bounds: dict[str, Bounds] | None
+    grounds: Grounds | None = None
+    known: dict[str, Bounds] | None = None
+
+    @property
+    def bounds(self) -> dict[str, Bounds] | None:
+        """Of ``in``, ``out`` and ``total``, see `camcount.counting.intervals.Interval`; None where there are none."""
+        return self.known if self.known is not None or self.grounds is None else self.grounds.bounds()
 
     @property
     def count(self) -> int | None:
@@ -48,12 +55,17 @@ class StoredInterval:
     @property
     def low(self) -> int | None:
         """Lower bound of the count in both directions."""
-        return None if self.bounds is None else self.bounds["total"].low
+        return None if (limits := self._total()) is None else limits.low
 
     @property
     def high(self) -> int | None:
         """Upper bound of the count in both directions; None also where nothing is known."""
-        return None if self.bounds is None else self.bounds["total"].high
+        return None if (limits := self._total()) is None else limits.high
+
+    def _total(self) -> Bounds | None:
+        if self.known is not None:
+            return self.known["total"]
+        return None if self.grounds is None else self.grounds.total()
 
     def of(self, label: str) -> StoredInterval:
         """The same of one label only."""
@@ -66,13 +78,13 @@ class StoredInterval:
             counts=None if self.counts is None else dict(found),
             by_label={label: dict(found)} if label in self.by_label else {},
             coverage=self.coverage,
-            bounds=None,
         )
 
     def as_dict(self) -> dict[str, Any]:
         """Ready for JSON; a gap has nulls."""
         counts = self.counts or dict.fromkeys(WAYS)
-        bounds = {way: one.as_dict() for way, one in self.bounds.items()} if self.bounds else None
+        bounds = self.bounds
+        total = bounds["total"] if bounds else None
         return {
             "camera_id": self.camera_id,
             "line": self.line,
@@ -80,11 +92,11 @@ class StoredInterval:
             "end": self.end.isoformat(),
             **counts,
             "count": self.count,
-            "low": self.low,
-            "high": self.high,
+            "low": total.low if total else None,
+            "high": total.high if total else None,
             "coverage": round(self.coverage, 4),
             "by_label": self.by_label,
-            "bounds": bounds,
+            "bounds": {way: one.as_dict() for way, one in bounds.items()} if bounds else None,
         }
 
 
