@@ -17,6 +17,8 @@ import pytest
 from camcount.cameras.cameras import Cameras
 from camcount.cameras.settings import CameraSettings
 from camcount.geometry import parse_line, parse_zone
+from camcount.serving.dataplane import DataPlane
+from camcount.serving.options import ServedModel
 from camcount.storage.counts import CountStore
 from tests.databases import new_url
 from tests.live import ROOT, Blobs, moving_blobs, open_store, until
@@ -105,3 +107,69 @@ def test_killed_at_any_moment_the_totals_are_those_of_an_undisturbed_run(
         assert process.wait(60) == 0
     with open_store(url) as store:
         assert told(store) == wanted
+
+
+def test_a_loop_counts_each_pass_alike_and_goes_on_where_it_was_stopped(video: Path, tmp_path: Path) -> None:
+    """Stopped and started in the middle, also as another `Cameras`, each of its passes counts what the file holds."""
+    given = settings(video, loop=True, pace="fast")
+    with open_store(new_url("sqlite", tmp_path)) as store:
+        wanted = 0
+        for _ in range(3):
+            cameras = Cameras(store, lambda _: Blobs())
+            cameras.add("door", given)
+            wanted += 7
+            until(lambda: cameras.state("door").totals["gate"]["in"] >= wanted, 60)  # noqa: B023 # in its own turn
+            cameras.stop("door")
+            cameras.start("door")
+            until(lambda: cameras.state("door").fps > 0, 20)  # noqa: B023 # the same
+            cameras.close()
+        crossings = [one.event.time_s for one in store.events(line="gate", limit=10_000)]
+    whole = range(int(max(crossings) // 40))
+    passes = [sum(40.0 * n <= time_s < 40.0 * (n + 1) for time_s in crossings) for n in whole]
+    assert len(passes) >= 2
+    assert set(passes) == {20}
+
+
+def test_a_model_behind_the_data_plane_counts_a_file(video: Path, data: Path, tmp_path: Path) -> None:
+    """Through its replicas, several frames at once, a camera's count of a real video is that of a plain detector."""
+    plane = DataPlane({"person": ServedModel(model=str(data / "weights/light_person_detector.onnx"))})
+    walk = tmp_path / "walk.mp4"
+    cut = ["-ss", "10", "-t", "15", "-i", str(data / "videos/one-by-one-person-detection.mp4"), str(walk)]
+    subprocess.run(["ffmpeg", "-v", "error", *cut], check=True)
+    line = parse_line("exit=0.72,0.3,0.72,1.0")
+    with open_store(new_url("sqlite", tmp_path)) as store:
+        cameras = Cameras(store, lambda given: plane.detector(given.model, labels=["person"]))
+        for name, gate in (("plain", "off"), ("gated", "on")):
+            cameras.add(name, settings(walk, model="person", lines=(line,), zones=(), motion_gate=gate))
+        until(lambda: all(state.state == "ended" for state in cameras.states()), 120)
+        totals = [state.totals["exit"] for state in cameras.states()]
+        cameras.close()
+    plane.close()
+    assert [(total["in"], total["out"]) for total in totals] == [(0, 1), (0, 1)]
+
+
+def test_a_file_that_is_not_there_is_told_and_tried_again(video: Path, tmp_path: Path) -> None:
+    """The state says what is wrong; once the file is there it is counted."""
+    late = tmp_path / "late.mp4"
+    with open_store(new_url("sqlite", tmp_path)) as store:
+        cameras = Cameras(store, lambda _: Blobs())
+        cameras.add("door", settings(late))
+        until(lambda: cameras.state("door").state == "error", 20)
+        assert f"{late} is not there" in cameras.state("door").reason
+        late.write_bytes(video.read_bytes())
+        until(lambda: cameras.state("door").state == "ended", 60)
+        assert cameras.state("door").totals["gate"]["in"] == 10
+        cameras.close()
+
+
+def test_a_line_that_does_not_fit_is_an_error_until_it_is_redrawn(video: Path, tmp_path: Path) -> None:
+    """A line outside the picture is told as the camera's error; a good one in its place lets it count."""
+    with open_store(new_url("sqlite", tmp_path)) as store:
+        cameras = Cameras(store, lambda _: Blobs())
+        cameras.add("door", settings(video, lines=(parse_line("gate=500,0,500,100"),)))
+        until(lambda: cameras.state("door").state == "error", 20)
+        assert "outside the 160x120 picture" in cameras.state("door").reason
+        cameras.edit("door", lines=[LINE])
+        until(lambda: cameras.state("door").state == "ended", 60)
+        assert cameras.state("door").totals["gate"]["in"] == 10
+        cameras.close()

@@ -22,7 +22,6 @@ from camcount.server_settings import load_server_settings
 from camcount.serving.options import ServingOptions
 from tests.serving import Served, camcount_serve
 
-
 _SAID_ELSEWHERE = {"tls_cert", "tls_key", "drain", "registry", "model_public_key", "cameras", "sinks", "secrets"}
 """In the text around the file, and in docs/cameras.md and docs/events.md."""
 

@@ -20,7 +20,7 @@ _NOISE = 3.0
 """Steps of 255 from the background that may be noise anywhere."""
 _TIMES = 6.0
 """How many times its usual change a cell must change to be moving."""
-_LEARN_S, _ABSORB_S = 2.0, 20.0
+_LEARN_S = 2.0
 _HOLD_S = 1.5
 _LOOK_S = 2.0
 _REST = 0.2
@@ -99,7 +99,8 @@ class MotionGate:
         change -= np.median(change)  # the light, or the camera's exposure, changes everywhere at once
         size = np.abs(change)
         moving: Mask = size > np.maximum(_NOISE, _TIMES * self._noise)
-        pace = np.where(moving, elapsed_s / _ABSORB_S, elapsed_s / _LEARN_S).astype(np.float32)
+        # alike everywhere: what stood long would else leave a ghost behind that holds the gate open
+        pace = elapsed_s / _LEARN_S
         self._background += pace * (cells - self._background)
         self._noise += np.where(moving, 0.1, 1.0).astype(np.float32) * pace * (size - self._noise)
         if (moving & self._near).any():

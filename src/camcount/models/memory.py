@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 import re
 import sys
@@ -116,5 +117,6 @@ def give_back() -> None:
     The allocator keeps the arenas of an unloaded model for later, so that without this the process goes on looking
     as large as the largest set of models it ever had.
     """
+    gc.collect()  # replicas know each other in circles: left to chance, ten reloads pile up before they go
     if (trim := _malloc_trim()) is not None:
         trim(0)
