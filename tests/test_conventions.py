@@ -113,7 +113,7 @@ def test_every_test_says_what_fact_it_holds() -> None:
 
 
 def _processor_seconds(*arguments: str) -> float:
-    process = subprocess.Popen([sys.executable, "-m", "camcount", *arguments], stdout=subprocess.DEVNULL)
+    process = subprocess.Popen([sys.executable, *arguments], stdout=subprocess.DEVNULL)
     _, status, used = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     assert process.returncode == 0
@@ -121,8 +121,10 @@ def _processor_seconds(*arguments: str) -> float:
 
 
 def test_help_answers_in_under_half_a_second() -> None:
-    """Nothing heavy is imported to say what there is; processor time, for the machine may be busy, best of three."""
-    assert min(_processor_seconds("--help") for _ in range(3)) < 0.5
+    """Nothing heavy is imported to say what there is; processor time, for the machine may be busy, best of three; on
+    a slow machine at most two and a half times what Typer alone takes."""
+    floor = min(_processor_seconds("-c", "import typer, rich.console, rich.table") for _ in range(3))
+    assert min(_processor_seconds("-m", "camcount", "--help") for _ in range(3)) < max(0.5, 2.5 * floor)
 
 
 def test_help_imports_nothing_heavy() -> None:

@@ -249,18 +249,6 @@ SEEING = [
     Scene("a track never confirmed does not count", [Walker(down(), confirmed_from=99)], ""),
     Scene("birth beyond the line is no crossing", [Walker(stand(250, 5))], ""),
     Scene("birth just before the line counts", [Walker(down(top=226))], "gate+"),
-    Scene(
-        "stepping out from behind a pillar just beyond the line counts, dated behind the pillar",
-        [Walker(down(start=2.0, top=250)), Walker(stand(400, 5), id=9)],
-        "gate+",
-        at=[1.9],
-        tolerance_s=0.2,
-    ),
-    Scene(
-        "stepping out from behind a pillar far beyond the line does not",
-        [Walker(down(start=2.0, top=290)), Walker(stand(400, 5), id=9)],
-        "",
-    ),
     Scene("death on the line is no crossing", [Walker(down(bottom=242))], ""),
     Scene("death just beyond the line counts", [Walker(down(bottom=258))], "gate+", at=[1.0]),
     Scene(

@@ -24,7 +24,6 @@ class CrossingSettings:
         rest_s: an object resting for longer is remembered so long after it was last seen.
         extrapolate_s, extrapolate_frames: how far past its first and last sight a track is thought on, the
             shorter of both, where frames are farther apart than ``slow_interval_s``.
-        before_s: how far before its first sight where they are not.
         u_turn_s: an object that comes back within this time has not crossed.
         reentry_s: for this time after a counted crossing the same track's crossings of the line do not count.
     """
@@ -44,7 +43,6 @@ class CrossingSettings:
     extrapolate_s: float = 0.5
     extrapolate_frames: float = 2.5
     slow_interval_s: float = 0.08
-    before_s: float = 0.3
     u_turn_s: float = 0.0
     reentry_s: float = 0.0
 

@@ -11,7 +11,6 @@ from camcount.counting.crossing import CrossingSettings, Open
 from camcount.counting.sides import Sides
 
 _YOUNG_S = 0.15
-_STEADY_S = 0.4
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,18 +50,15 @@ class Ends:
     def before(self, start_s: float, interval_s: float) -> list[Guess]:
         """Crossings of tracks that are old enough by now for their speed to be known, before they were seen.
 
-        Tracks seen from the very start of the source (``start_s``) have no such past. Where frames are close, boxes
-        tremble more than they move, and the speed takes longer to know.
+        Tracks seen from the very start of the source (``start_s``) have no such past.
         """
         bodies, guesses = self._bodies, []
-        reach, least_s = self._reach(interval_s), _YOUNG_S
-        if not reach:
-            reach, least_s = self._settings.before_s, _STEADY_S
         for slot, (born, first) in list(self._births.items()):
             age = float(bodies.time[slot]) - born
-            if age < least_s or not bodies.confirmed[slot]:
+            if age < _YOUNG_S or not bodies.confirmed[slot]:
                 continue
             del self._births[slot]
+            reach = self._reach(interval_s)
             if reach and born - start_s >= 2 * interval_s:
                 back = first - (bodies.place[slot] - first) / age * reach
                 guesses += self._between(slot, back, first, born - reach, reach, ahead=False)

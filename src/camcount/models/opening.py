@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from camcount.detection.appearance import appearance_for
 from camcount.detection.buckets import BucketDetector
 from camcount.detection.detector import ModelDetector
 from camcount.detection.labels import vocabulary
@@ -136,6 +135,8 @@ def resolve_appearance(
     if wanted.kind != "file":
         raise UsageError(f"{reference} is no model file: --appearance wants a re-identification model as .onnx file")
     (trust or Trust()).check_file(wanted)
+    from camcount.detection.appearance import appearance_for  # few runs want it
+
     return appearance_for(reference, providers=providers)
 
 
