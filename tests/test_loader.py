@@ -327,7 +327,7 @@ def test_a_model_in_use_is_never_evicted() -> None:
 
 def test_no_room_in_time_is_told_with_the_remedy() -> None:
     """When everything stays in use, RES_001 names the limits, and the model is not in error."""
-    loader = loader_of(Shelf(), max_models_in_memory=1, loading_timeout=0.5)
+    loader = loader_of(Shelf(), max_models_in_memory=1, loading_timeout=3)
     with loader.lease("a"), pytest.raises(ResourceError, match="all in use; raise max_models_in_memory"):
         use(loader, "b")
     assert states(loader)["b"] is State.UNAVAILABLE
