@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Generator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from camcount.frame import Image
 from camcount.geometry import Line, Zone
 from camcount.pipeline import Pipeline
 from camcount.protocols import Counter, Detector, Sink, Source, SourceInfo, Step, Tracker
+from camcount.serving.options import cores as cores
 from camcount.settings import ModelSettings, Settings
 from camcount.video.buffering import ReadAhead
 
@@ -44,11 +44,6 @@ class Outputs:
     def paths(self) -> list[str]:
         """The files that are written."""
         return [str(p) for p in (self.annotate, self.events, self.tracks, self.heatmap) if p is not None]
-
-
-def cores() -> int:
-    """How many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def camera_name(uri: str) -> str:

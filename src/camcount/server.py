@@ -23,8 +23,6 @@ from camcount.api.websocket import stream_routes
 from camcount.batch.schedule import Schedule
 from camcount.camera_site import CameraSite
 from camcount.errors import CamcountError, ServiceError, UsageError
-from camcount.models.loading import LoadingSettings
-from camcount.models.memory import parse_size
 from camcount.models.opening import Trust
 from camcount.monitoring.logs import LogRecorder, configure_logging
 from camcount.monitoring.prometheus import PrometheusRecorder
@@ -33,7 +31,6 @@ from camcount.protocols import Recorder
 from camcount.server_settings import ServerSettings
 from camcount.serving.cache import cache_for
 from camcount.serving.dataplane import DataPlane
-from camcount.settings import LoadingOptions
 from camcount.storage.database import open_database
 from camcount.storage.measurements import Measurements
 from camcount.storage.recorder import TimeSeriesRecorder
@@ -80,7 +77,7 @@ class Server:
                 settings.models,
                 ask_registry=settings.asks_registry,
                 options=settings.serving,
-                loading=loading_settings(settings.model_loading),
+                loading=settings.model_loading.settled(),
                 recorders=recorders,
                 cache=cache,
                 fingerprint=fingerprint(settings),
@@ -229,18 +226,6 @@ def serve(settings: ServerSettings, started: Callable[[str, str], None] = lambda
             runner.run(server.run(started))
     finally:
         server.close()
-
-
-def loading_settings(options: LoadingOptions) -> LoadingSettings:
-    """The loader's settings from a ``model_loading`` section.
-
-    Raises:
-        UsageError: a size that is none.
-    """
-    values = options.model_dump()
-    for name in ("memory_limit", "gpu_memory_limit"):
-        values[name] = parse_size(values[name]) if values[name] is not None else None
-    return LoadingSettings(**values)
 
 
 def fingerprint(settings: ServerSettings) -> str:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from camcount.cameras.settings import CameraSettings, Gating, Pace, with_secrets
 from camcount.delivery.options import SinkSettings
@@ -18,7 +18,7 @@ from camcount.errors import UsageError
 from camcount.geometry import Anchor, Line, Zone
 from camcount.serving.cache import CacheSettings
 from camcount.serving.options import ServedModel, ServingOptions
-from camcount.settings import LineSettings, LoadingOptions, Words, ZoneSettings, checked, read_yaml
+from camcount.settings import FileAndFlags, LineSettings, LoadingOptions, Words, ZoneSettings, checked, read_yaml
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 
@@ -105,7 +105,7 @@ class CameraEntry(ShapesEntry):
 _NOT_TAKEN_OVER = ("model", "time_zone", "lines", "zones")
 
 
-class ServerSettings(BaseSettings):
+class ServerSettings(FileAndFlags, BaseSettings):
     """One server. Every field can stand in `camcount.yaml` and, where it is a plain value, as ``CAMCOUNT_<NAME>``.
 
     Attributes:
@@ -156,18 +156,6 @@ class ServerSettings(BaseSettings):
     def asks_registry(self) -> bool:
         """Whether names that are not configured are looked up in the registry."""
         return self.registry if self.registry is not None else not self.models
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The arguments carry file and flags already merged; the environment fills what is left."""
-        return init_settings, env_settings
 
 
 def name_of(reference: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
@@ -13,6 +13,9 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from camcount.errors import GeometryError, UsageError
 from camcount.geometry import Anchor, Line, Zone, parse_line, parse_zone
+
+if TYPE_CHECKING:
+    from camcount.models.loading import LoadingSettings
 
 
 class _Shape(BaseModel):
@@ -116,8 +119,38 @@ class LoadingOptions(BaseModel):
     retry_attempts: Annotated[int, Field(ge=0)] = 2
     retry_delay: Annotated[float, Field(ge=0)] = 1.0
 
+    def settled(self) -> LoadingSettings:
+        """The same for a loader.
 
-class Settings(BaseSettings, ModelSettings):
+        Raises:
+            UsageError: a size that is none.
+        """
+        from camcount.models.loading import LoadingSettings
+        from camcount.models.memory import parse_size
+
+        values = self.model_dump()
+        for name in ("memory_limit", "gpu_memory_limit"):
+            values[name] = parse_size(values[name]) if values[name] is not None else None
+        return LoadingSettings(**values)
+
+
+class FileAndFlags(BaseSettings):
+    """Settings whose arguments carry file and flags already merged; the environment fills what is left."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The arguments, then the environment."""
+        return init_settings, env_settings
+
+
+class Settings(FileAndFlags, ModelSettings):
     """One counting run. Every field can stand in `camcount.yaml` and as ``CAMCOUNT_<NAME>``."""
 
     model_config = SettingsConfigDict(
@@ -151,18 +184,6 @@ class Settings(BaseSettings, ModelSettings):
     def drawn_zones(self) -> list[Zone]:
         """The zones, in the order they were drawn."""
         return [drawn.named(name) for name, drawn in self.zones.items()]
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The arguments carry file and flags already merged by `load`; the environment fills what is left."""
-        return init_settings, env_settings
 
     @model_validator(mode="after")
     def _consistent(self) -> Settings:

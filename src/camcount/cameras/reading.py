@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -32,7 +33,7 @@ class Clocks:
 
 
 @dataclass
-class Reading:
+class Reading(ABC):
     """What both kinds of reading threads share: one source at a time, closed from outside at any moment.
 
     Args:
@@ -85,8 +86,9 @@ class Reading:
             said = str(error) if isinstance(error, CamcountError) else f"reading failed ({type(error).__name__})"
             self.inbox.put(Failed(said))
 
+    @abstractmethod
     def _run(self) -> None:
-        raise NotImplementedError
+        """Reads until it is told to end."""
 
 
 class Burst:

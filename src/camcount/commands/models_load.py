@@ -13,7 +13,6 @@ from camcount.commands.console import JsonOption
 
 if TYPE_CHECKING:
     from camcount.models.loader import Loader
-    from camcount.settings import LoadingOptions
 
 
 def load(
@@ -46,7 +45,7 @@ def load(
     )
     states: list[str] = []
     loader = Loader(
-        find_model, _settings(options), known=references, watch=lambda name, state: states.append(f"{name}: {state}")
+        find_model, options.settled(), known=references, watch=lambda name, state: states.append(f"{name}: {state}")
     )
     try:
         loader.start()
@@ -59,16 +58,6 @@ def load(
     from camcount.commands.tables import print_loading
 
     print_loading(rows, states)
-
-
-def _settings(options: LoadingOptions) -> Any:
-    from camcount.models.loading import LoadingSettings
-    from camcount.models.memory import parse_size
-
-    values = options.model_dump()
-    for name in ("memory_limit", "gpu_memory_limit"):
-        values[name] = parse_size(values[name]) if values[name] is not None else None
-    return LoadingSettings(**values)
 
 
 def _try(loader: Loader, reference: str) -> dict[str, Any]:

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from camcount.models.memory import resident_bytes
-from camcount.monitoring.process import GpuUse, cores, gpus
+from camcount.monitoring.process import GpuUse, gpus
+from camcount.serving.options import cores
 from camcount.stats import RequestStats
 from camcount.tallies import PerModel, Sketch
 

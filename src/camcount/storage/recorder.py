@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
 import uuid
@@ -16,6 +15,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from camcount.errors import CamcountError
 from camcount.models.memory import resident_bytes
+from camcount.serving.options import cores
 from camcount.stats import RequestStats
 from camcount.storage.database import BUSY_S, Database
 from camcount.storage.measured import TABLE, Measured
@@ -112,10 +112,9 @@ class TimeSeriesRecorder:
     def _used(self) -> Measured:
         (began, used), now = self._sampled, (time.monotonic(), time.process_time())
         self._sampled, elapsed = now, now[0] - began
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         return Measured(
             cpu_s=now[1] - used,
-            core_s=elapsed * cores,
+            core_s=elapsed * cores(),
             memory_byte_s=elapsed * resident_bytes(),
             observed_s=elapsed,
         )
