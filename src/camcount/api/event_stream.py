@@ -14,6 +14,7 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from camcount.api.errors import failure
+from camcount.api.formats import json_answer
 from camcount.api.reading import request_id_of
 from camcount.delivery.cloudevents import as_cloudevent
 from camcount.delivery.feed import CAPACITY, Feed, Missed, News
@@ -87,7 +88,7 @@ class _Events:
         form = _format_of(request)
         asked = _asked(request.query_params, request.headers.get("last-event-id", ""))
         if form == "json":
-            return Response(orjson.dumps(await asyncio.to_thread(self._page, asked)), media_type="application/json")
+            return json_answer(await asyncio.to_thread(self._page, asked))
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         return StreamingResponse(self._lines(asked), headers=headers, media_type="text/event-stream")
 
