@@ -13,7 +13,7 @@ from camcount.counting.joins import Unlike
 from camcount.counting.lines import LineCounter
 from camcount.counting.zones import ZoneCounter, ZoneSettings
 from camcount.detections import Tracks
-from camcount.events import Crossing, Event
+from camcount.events import Event
 from camcount.geometry import Anchor, Line, Zone
 
 _Shape = TypeVar("_Shape", Line, Zone)
@@ -46,7 +46,7 @@ class SceneCounter:
         unlike: Unlike | None = None,
     ) -> None:
         self._lines = LineCounter(
-            _limited(lines, labels),
+            limited(lines, labels),
             width,
             height,
             anchor=anchor,
@@ -56,7 +56,7 @@ class SceneCounter:
             unlike=unlike,
         )
         self._zones = ZoneCounter(
-            _limited(zones, labels),
+            limited(zones, labels),
             width,
             height,
             anchor=anchor,
@@ -71,7 +71,7 @@ class SceneCounter:
         crossings = self._lines.update(tracks, time_s)
         events = crossings + self._zones.update(tracks, time_s)
         if self._flows is not None:
-            events += self._flows.update([c for c in crossings if isinstance(c, Crossing)], time_s)
+            events += self._flows.update(crossings, time_s)
         return events
 
     def finish(self, time_s: float) -> list[Event]:
@@ -79,7 +79,7 @@ class SceneCounter:
         crossings = self._lines.finish(time_s)
         events = crossings + self._zones.finish(time_s)
         if self._flows is not None:
-            events += self._flows.update([c for c in crossings if isinstance(c, Crossing)], time_s)
+            events += self._flows.update(crossings, time_s)
             events += self._flows.finish(time_s)
         return events
 
@@ -95,5 +95,6 @@ class SceneCounter:
         return self._zones.occupancy()
 
 
-def _limited(shapes: Sequence[_Shape], labels: tuple[str, ...] | None) -> list[_Shape]:
+def limited(shapes: Sequence[_Shape], labels: tuple[str, ...] | None) -> list[_Shape]:
+    """The shapes, with these labels where one does not say itself what it counts."""
     return [replace(shape, labels=labels) if shape.labels is None else shape for shape in shapes]
