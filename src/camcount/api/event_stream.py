@@ -21,6 +21,7 @@ from camcount.delivery.feed import CAPACITY, Feed, Missed, News
 from camcount.delivery.log import EventLog, StoredEvent
 from camcount.errors import CamcountError, InvalidInput
 from camcount.events import Crossing, FlowCompleted, ZoneEntered, ZoneLeft
+from camcount.storage.event_log import EventQuery
 
 EVENTS_PATH = "/api/v1/events"
 HEARTBEAT_S = 15.0
@@ -66,10 +67,9 @@ class _Asked:
             not name or getattr(event, field, None) == name for field, name in names.items()
         )
 
-    def in_log(self) -> dict[str, str]:
+    def in_log(self) -> EventQuery:
         """As far as the log can tell."""
-        names = {"camera_id": self.camera, "line": self.line, "label": self.label}
-        return {field: name for field, name in names.items() if name}
+        return {"camera_id": self.camera or None, "line": self.line or None, "label": self.label or None}
 
 
 @dataclass(frozen=True, slots=True)
