@@ -11,7 +11,7 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from camcount.errors import GeometryError, UsageError
+from camcount.errors import GeometryError, UsageError, words_of
 from camcount.geometry import Anchor, Line, Zone, parse_line, parse_zone
 
 if TYPE_CHECKING:
@@ -275,7 +275,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise UsageError(f"no configuration file {path}") from None
     except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
-        raise UsageError(f"{path} is not a readable YAML file: {' '.join(str(error).split())}") from None
+        raise UsageError(f"{path} is not a readable YAML file: {words_of(error)}") from None
     if content is None:
         return {}
     if not isinstance(content, dict):

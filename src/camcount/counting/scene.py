@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from camcount.counting.crossing import CrossingSettings
 from camcount.counting.flows import FlowCounter, FlowSettings
@@ -45,25 +45,9 @@ class SceneCounter:
         flow: FlowSettings | None = None,
         unlike: Unlike | None = None,
     ) -> None:
-        self._lines = LineCounter(
-            limited(lines, labels),
-            width,
-            height,
-            anchor=anchor,
-            camera_id=camera_id,
-            start_time=start_time,
-            settings=crossing,
-            unlike=unlike,
-        )
-        self._zones = ZoneCounter(
-            limited(zones, labels),
-            width,
-            height,
-            anchor=anchor,
-            camera_id=camera_id,
-            start_time=start_time,
-            settings=zone,
-        )
+        place: dict[str, Any] = {"anchor": anchor, "camera_id": camera_id, "start_time": start_time}
+        self._lines = LineCounter(limited(lines, labels), width, height, settings=crossing, unlike=unlike, **place)
+        self._zones = ZoneCounter(limited(zones, labels), width, height, settings=zone, **place)
         self._flows = FlowCounter(flow) if len(lines) > 1 else None
 
     def update(self, tracks: Tracks, time_s: float) -> list[Event]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from camcount.errors import ModelLoadFailed, ModelNotFound
+from camcount.errors import ModelLoadFailed, ModelNotFound, words_of
 from camcount.models.files import MANIFEST
 from camcount.models.manifest import Manifest, lists, manifest_of
 
@@ -34,7 +34,7 @@ def load_manifest(path: str | Path) -> Manifest:
     except FileNotFoundError:
         raise ModelNotFound(f"no manifest {file}: write one with 'camcount models init'") from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
-        raise ModelLoadFailed(f"{file} is not a readable YAML file: {' '.join(str(error).split())}") from None
+        raise ModelLoadFailed(f"{file} is not a readable YAML file: {words_of(error)}") from None
 
 
 def _read(file: Path) -> Any:
