@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from camcount.commands import console
-from camcount.commands.console import JsonOption, ModelOption
+from camcount.commands import console, options
 
 
 def demo(
     seed: Annotated[int, typer.Option(help="Another seed, another street life.")] = 1,
     seconds: Annotated[float, typer.Option(min=5, help="How long.")] = 60.0,
-    annotate: Annotated[Path | None, typer.Option(help="Write the video with everything drawn on it.")] = None,
-    model: ModelOption = None,
-    json: JsonOption = False,
+    annotate: options.Annotate = None,
+    model: options.Model = None,
+    json: options.Json = False,
 ) -> None:
     """Count a synthetic street that knows its own true crossings, and print both side by side."""
     from camcount.app import CountingRun, Outputs
