@@ -3,6 +3,10 @@ PYTHON ?= python3
 DATA ?= ../shared/data
 BIN := .venv/bin
 PIP := -m pip install --quiet --disable-pip-version-check
+WORKERS ?= 3
+
+# programs that tests start find what others have compiled before them
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: setup demo proto test lint types bands unit bench bench-accuracy bench-bounds bench-models bench-doctor \
 	bench-appearance bench-serving bench-serving-chaos bench-cameras bench-kills soak clean
@@ -20,21 +24,22 @@ setup: .venv/ready-dev .venv-mlserver/ready .venv-mlflow/ready .venv-triton/read
 	$(BIN)/python $(PIP) --constraint constraints.txt --no-deps trackeval
 	touch $@
 
-# servers that tests talk to live in environments of their own: their pins differ from ours
+# servers that tests talk to live in environments of their own: their pins differ from ours; what is used of them is
+# compiled when it is, which takes half as long
 .venv-mlserver/ready: tests/mlserver_runtime/constraints.txt
 	$(PYTHON) -m venv .venv-mlserver
-	.venv-mlserver/bin/python $(PIP) --constraint $< mlserver onnxruntime "uvloop<0.22"
+	.venv-mlserver/bin/python $(PIP) --no-compile --constraint $< mlserver onnxruntime "uvloop<0.22"
 	touch $@
 
 .venv-mlflow/ready: tests/mlflow-constraints.txt
 	$(PYTHON) -m venv .venv-mlflow
-	.venv-mlflow/bin/python $(PIP) --constraint $< mlflow "moto[server,s3]" boto3
+	.venv-mlflow/bin/python $(PIP) --no-compile --constraint $< mlflow "moto[server,s3]" boto3
 	touch $@
 
 # Triton's HTTP client wants an older greenlet than ours; protoc is here too
 .venv-triton/ready: tests/triton-constraints.txt
 	$(PYTHON) -m venv .venv-triton
-	.venv-triton/bin/python $(PIP) --constraint $< "tritonclient[http]" grpcio-tools
+	.venv-triton/bin/python $(PIP) --no-compile --constraint $< "tritonclient[http]" grpcio-tools
 	touch $@
 
 # servers that bench-serving runs beside ours; a plain FastAPI server is in LitServe's environment
@@ -63,7 +68,10 @@ proto: .venv-triton/ready
 	.venv-triton/bin/python -m grpc_tools.protoc -Isrc/camcount/api --descriptor_set_out=src/camcount/api/inference.binpb \
 		inference.proto
 
-test: lint types bands unit
+# installing and checking the code side by side, then the tests
+test:
+	$(MAKE) --jobs 2 --output-sync setup lint types bands
+	$(MAKE) unit
 
 lint: .venv/ready-dev
 	$(BIN)/ruff format --check .
@@ -75,8 +83,10 @@ types: .venv/ready-dev
 bands: .venv/ready-dev
 	$(BIN)/lint-imports
 
+# the waits of one test are another one's work; those that measure time come last, one by one
 unit: setup
-	$(BIN)/pytest -q
+	$(BIN)/pytest -q -m "not alone" --numprocesses $(WORKERS) --dist loadfile
+	$(BIN)/pytest -q -m alone $$(grep --files-with-matches mark.alone tests/test_*.py)
 
 # speed of the whole pipeline: against decode and model alone, and against the supervision loop
 bench: .venv/ready-dev .venv-supervision/ready

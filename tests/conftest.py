@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 collect_ignore = ["triton_http.py"]
 """A script for the environment of Triton's client: it cannot be imported in ours."""
 
+# how long an example takes is no fact about what it shows, and other tests run beside it
+settings.register_profile("beside others", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("beside others")
+
 _DATA = Path(os.environ.get("CAMCOUNT_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
+
+
+def pytest_collection_finish() -> None:
+    """Unloading a model collects garbage: what tests have imported is none, and going through it takes longest."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

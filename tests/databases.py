@@ -6,7 +6,6 @@ import atexit
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Callable
@@ -18,6 +17,8 @@ from pathlib import Path
 import psycopg
 import pytest
 from psycopg import sql
+
+from tests.ports import free_port
 
 _numbers = count(1)
 
@@ -87,9 +88,7 @@ def new_server() -> PostgresServer:
         pytest.skip("no PostgreSQL server: apt-get install postgresql")
     folder = Path(tempfile.mkdtemp(prefix="camcount-postgres-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    server = PostgresServer(programs, folder, port, _owner())
+    server = PostgresServer(programs, folder, free_port(), _owner())
     if server.owner:
         shutil.chown(folder, server.owner)
     server.create()

@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 
+from tests.ports import free_port
+
 try:
     import paho.mqtt.client as mqtt
     from paho.mqtt.enums import CallbackAPIVersion
@@ -44,8 +46,7 @@ class Broker:
     def start(self) -> None:
         """Starts it, on the same port as before, and waits until it answers."""
         if not self.port:
-            with socket.create_server(("127.0.0.1", 0)) as taken:
-                self.port = taken.getsockname()[1]
+            self.port = free_port()
         config = _CONFIG.format(port=self.port, folder=self.folder, extra=self.extra)
         if self.password:
             names = self.folder / "passwords"

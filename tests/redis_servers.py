@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.ports import free_port
+
 try:
     import redis
 except ImportError:
@@ -41,8 +43,7 @@ class RedisServer:
     def start(self) -> None:
         """Starts it, on the same port as before, and waits until it answers."""
         if not self.port:
-            with socket.create_server(("127.0.0.1", 0)) as taken:
-                self.port = taken.getsockname()[1]
+            self.port = free_port()
         port = () if "--tls-port" in self.options else ("--port", str(self.port))
         command = ["redis-server", "--bind", "127.0.0.1", *port, "--save", "", "--dir", str(self.folder)]
         options = [option.replace("PORT", str(self.port)) for option in self.options]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import atexit
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -21,6 +20,7 @@ import pytest
 
 from camcount.models.manifest import manifest_of
 from camcount.models.package import Package, seal
+from tests.ports import free_port
 
 _SERVERS = Path(os.environ.get("CAMCOUNT_TEST_MLFLOW", Path(__file__).parents[1] / ".venv-mlflow")) / "bin"
 _S3_USER = {
@@ -128,7 +128,7 @@ def mlflow_server(folder: Path) -> Iterator[MlflowServer]:
             "no MLflow server: python -m venv .venv-mlflow && .venv-mlflow/bin/pip install mlflow 'moto[server,s3]'"
         )
     shutil.copy(empty_database(), folder / "mlflow.db")
-    server = MlflowServer(folder, _free_port(), _free_port())
+    server = MlflowServer(folder, free_port(), free_port())
     with (folder / "s3.log").open("wb") as log:
         s3 = _start_s3(server.s3_port, log)
         try:
@@ -147,14 +147,9 @@ def _start_s3(port: int, log: IO[bytes]) -> subprocess.Popen[bytes]:
     return subprocess.Popen([_SERVERS / "moto_server", "-H", "127.0.0.1", "-p", str(port)], stdout=log, stderr=log)
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
-
-
 def wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    """Waits until an address answers; fails with the log if its server ends or takes a minute."""
-    deadline = time.monotonic() + 60
+    """Waits until an address answers; fails with the log if its server ends or takes two minutes."""
+    deadline = time.monotonic() + 120
     while time.monotonic() < deadline and process.poll() is None:
         try:
             with urllib.request.urlopen(url, timeout=5):

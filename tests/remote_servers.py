@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import threading
 import time
@@ -15,6 +14,8 @@ from pathlib import Path
 
 import pytest
 import urllib3
+
+from tests.ports import free_port
 
 HERE = Path(__file__).parent
 MLSERVER = HERE.parent / ".venv-mlserver" / "bin" / "mlserver"
@@ -64,7 +65,7 @@ def mlserver(folder: Path, model: Path) -> Iterator[tuple[str, str]]:
     """A real MLServer that has the detector under the name ``person``; its addresses over HTTP and gRPC."""
     if not MLSERVER.exists():
         pytest.skip("no MLServer in .venv-mlserver: make mlserver sets it up")
-    http, grpc, metrics = _free_ports(3)
+    http, grpc, metrics = free_port(), free_port(), free_port()
     tensors = {
         "inputs": [{"name": "images", "datatype": "FP32", "shape": [1, 3, 192, 192]}],
         "outputs": [{"name": "output", "datatype": "FP32", "shape": [1, 756, 6]}],
@@ -78,7 +79,7 @@ def mlserver(folder: Path, model: Path) -> Iterator[tuple[str, str]]:
         process = subprocess.Popen(
             [MLSERVER, "start", folder],
             cwd=folder,
-            env={**os.environ, "PYTHONPATH": str(HERE / "mlserver_runtime"), "PYTHONDONTWRITEBYTECODE": "1"},
+            env={**os.environ, "PYTHONPATH": str(HERE / "mlserver_runtime"), "PYTHONDONTWRITEBYTECODE": ""},
             stdout=output,
             stderr=output,
         )
@@ -90,16 +91,8 @@ def mlserver(folder: Path, model: Path) -> Iterator[tuple[str, str]]:
         process.wait(20)
 
 
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [taken.getsockname()[1] for taken in sockets]
-    for taken in sockets:
-        taken.close()
-    return ports
-
-
 def _wait_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while time.monotonic() < deadline and process.poll() is None:
         try:
             if urllib3.request("GET", url, retries=False).status == 200:

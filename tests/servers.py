@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.ports import free_port
+
 _PACKAGES = (
     "python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-base gstreamer1.0-plugins-good "
     "gstreamer1.0-plugins-bad"
@@ -67,7 +69,7 @@ def rtsp_camera(video: Path, *guard: str, port: int = 0) -> Iterator[Camera]:
     if not python.exists():
         pytest.skip(f"no Debian Python for an RTSP server: apt-get install {_PACKAGES}")
     process = subprocess.Popen(
-        [python, "-c", _CAMERA, str(video), str(port), *guard],
+        [python, "-c", _CAMERA, str(video), str(port or free_port()), *guard],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

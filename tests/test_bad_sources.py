@@ -225,6 +225,7 @@ def test_a_camera_that_is_not_plugged_in(uri: str) -> None:
     assert "there is no camera /dev/video7" in str(error)
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("scheme", ["rtsp", "http"])
 def test_a_port_that_never_answers_times_out(scheme: str) -> None:
     """Something that takes the connection and says nothing costs the time-out, not more, and gives no secret away."""

@@ -116,6 +116,7 @@ def test_a_live_source_drops_the_oldest_and_counts_them() -> None:
     source.close()
 
 
+@pytest.mark.alone
 def test_dropping_keeps_the_lag_of_a_slow_reader_bounded() -> None:
     """A reader at a fifth of the camera's rate sees frames no older than the buffer, also at the end."""
     inner = Given(range(400), live=True, pace_s=0.002)

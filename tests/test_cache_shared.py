@@ -224,6 +224,7 @@ def test_an_answer_from_before_the_invalidation_is_not_believed(server: RedisSer
         assert [each.get("results", "cars2:1") for each in (one, other)] == [b"old", b"old"]
 
 
+@pytest.mark.alone
 def test_critical_values_are_written_through_the_others_behind(own_server: RedisServer) -> None:
     """With Redis stuck, ``put`` of an answer returns at once and too many of them are dropped; both are in memory."""
     with closing(_tiered(patient(own_server, timeout_s=1, waiting_writes=3))) as cache:
@@ -240,6 +241,7 @@ def test_critical_values_are_written_through_the_others_behind(own_server: Redis
         own_server.thaw()
 
 
+@pytest.mark.alone
 def test_redis_may_be_killed_and_come_back(own_server: RedisServer, caplog: pytest.LogCaptureFixture) -> None:
     """Calls go on, cost nothing while it is away, one line says it is away and one that it is back; then hits."""
     from camcount.serving.cache_redis import RedisCache
@@ -278,6 +280,7 @@ def test_answers_go_on_from_memory_while_redis_is_away(own_server: RedisServer) 
         assert cache.get("results", "m:1") is None
 
 
+@pytest.mark.alone
 def test_a_redis_that_hangs_holds_nobody_up(own_server: RedisServer, caplog: pytest.LogCaptureFixture) -> None:
     """One call waits for the time-out, the others do not; what is invalidated meanwhile is made up for."""
     with ExitStack() as stack:

@@ -98,6 +98,7 @@ def test_rtsp_without_such_a_stream(camera: Camera) -> None:
         source_for(camera.uri("garden"), timeout_s=5).open()
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(
     ("how", "said"),
     [(signal.SIGKILL, ("ended the stream", "broke off")), (signal.SIGSTOP, ("fell silent (nothing for 1 s)",))],
@@ -119,6 +120,7 @@ def test_a_camera_that_goes_away_ends_the_source(camera: Camera, how: signal.Sig
     assert float(warning.rsplit(" at ")[1].removesuffix(" s")) == pytest.approx(count / 29.97, abs=0.2)
 
 
+@pytest.mark.alone
 def test_a_slow_reader_stays_close_to_a_live_camera(camera: Camera) -> None:
     """A reader at a quarter of the camera's rate loses frames, which are counted, and never falls behind."""
     source = ReadAhead(source_for(camera.uri(), timeout_s=5), capacity=4)
@@ -138,6 +140,7 @@ def test_a_slow_reader_stays_close_to_a_live_camera(camera: Camera) -> None:
     source.close()
 
 
+@pytest.mark.alone
 def test_closing_ends_waiting_for_a_hanging_camera(camera: Camera) -> None:
     """A reader of a camera that hangs is released at once, long before the time-out, when the source is closed."""
     source = ReadAhead(source_for(camera.uri(), timeout_s=2.5))

@@ -48,6 +48,7 @@ def state_of(cameras: Cameras, name: str = "door") -> CameraState:
     return cameras.state(name)
 
 
+@pytest.mark.alone
 def test_a_camera_that_is_cut_off_comes_back_on_the_same_axis(video: Path, store: CountStore) -> None:
     """Killed and started again on its port, it is counted again within its back-off; times and track ids go on."""
     cameras = Cameras(store, lambda _: Blobs())
@@ -90,6 +91,7 @@ def test_a_silent_camera_is_frozen_then_reconnected_and_its_time_is_a_gap(video:
         cameras.close()
 
 
+@pytest.mark.alone
 def test_one_dead_camera_does_not_slow_another(video: Path, store: CountStore) -> None:
     """Beside a camera that hangs and one that refuses, the third is counted at its own rate."""
     cameras = Cameras(store, lambda _: Blobs())

@@ -251,6 +251,7 @@ def test_detection_is_evaluated_on_labelled_pictures(camcount: Terminal, data: P
     assert 0.05 < score["map"] < 0.9
 
 
+@pytest.mark.alone
 def test_counting_begins_within_two_seconds(data: Path, yolox: Path) -> None:
     """Started as a user would and stopped after the first frames; processor time, for the machine may be busy, and on
     a slow machine at most 1.75 times what its libraries alone take to be ready."""

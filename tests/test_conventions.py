@@ -120,6 +120,7 @@ def _processor_seconds(*arguments: str) -> float:
     return used.ru_utime + used.ru_stime
 
 
+@pytest.mark.alone
 def test_help_answers_in_under_half_a_second() -> None:
     """Nothing heavy is imported to say what there is; processor time, for the machine may be busy, best of three; on
     a slow machine at most two and a half times what Typer alone takes."""

@@ -148,7 +148,7 @@ def test_totals_of_a_range_are_those_of_its_events(store: CountStore) -> None:
 
 
 def test_no_reader_ever_misses_a_number(database: Database) -> None:
-    """Eight writers at once; a reader that goes on after the last number it saw finds all, each once, in order."""
+    """Four writers at once; a reader that goes on after the last number it saw finds all, each once, in order."""
     store, done = CountStore(database), threading.Event()
     seen: list[int] = []
 
@@ -165,14 +165,14 @@ def test_no_reader_ever_misses_a_number(database: Database) -> None:
             store.commit(batch(crossing(k, camera_id=f"c{camera}"), crossing(k + 0.5, camera_id=f"c{camera}")))
 
     reader = threading.Thread(target=read)
-    writers = [threading.Thread(target=write, args=(camera,)) for camera in range(8)]
+    writers = [threading.Thread(target=write, args=(camera,)) for camera in range(4)]
     for thread in (reader, *writers):
         thread.start()
     for thread in writers:
         thread.join()
     done.set()
     reader.join()
-    assert seen == list(range(1, 401))
+    assert seen == list(range(1, 201))
 
 
 def test_the_same_minute_again_is_no_news_and_a_fuller_one_replaces(store: CountStore, database: Database) -> None:

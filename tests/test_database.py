@@ -56,7 +56,7 @@ def test_processes_that_start_at_once_share_one_upgrade(url: str) -> None:
     code = f"from camcount.storage.database import open_database; open_database({url!r}).close()"
     processes = [subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE) for _ in range(4)]
     for process in processes:
-        _, said = process.communicate(timeout=60)
+        _, said = process.communicate(timeout=120)
         assert process.returncode == 0, said.decode()
     threads = [threading.Thread(target=lambda: open_database(url).close()) for _ in range(4)]
     for thread in threads:

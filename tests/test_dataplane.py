@@ -179,6 +179,7 @@ def test_without_a_threshold_the_servers_own_holds(make: Make) -> None:
     assert len(plane.detect(_request(thresholds=Thresholds(confidence=0.6))).detections) == 0
 
 
+@pytest.mark.alone
 def test_a_model_is_loaded_by_its_first_request_while_others_are_served(make: Make) -> None:
     """Submitting never waits for a load."""
     plane = make({**_models("a"), **_models("slow")})

@@ -181,6 +181,7 @@ HOSTILE = {
 }
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("name", HOSTILE)
 def test_no_header_takes_long(name: str) -> None:
     """Sixteen megabytes made to be walked over cost milliseconds of the event loop, not seconds."""
@@ -190,6 +191,7 @@ def test_no_header_takes_long(name: str) -> None:
     assert time.process_time() - started < 0.1
 
 
+@pytest.mark.alone
 def test_a_header_is_read_in_microseconds() -> None:
     """A request is not held up by looking at its picture; processor time, best of five."""
 

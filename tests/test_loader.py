@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import random
 import threading
 import time
@@ -23,6 +24,13 @@ from camcount.models.loading_state import TRANSITIONS, Event, State, after
 from camcount.models.memory import Footprint, Limits, Resident, make_room, parse_size, resident_bytes
 
 MB = 1_000_000
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _only_ours_is_collected() -> None:
+    """Unloading collects garbage: quick among the objects of these tests, slow among all that others imported."""
+    gc.collect()
+    gc.freeze()
 
 
 class Numbered:
@@ -102,8 +110,8 @@ def _raise_next(errors: dict[str, list[Exception]], reference: str) -> None:
 
 
 def loader_of(shelf: Shelf, **settings: object) -> Loader:
-    """A loader that waits 5 s at most and tries again at once."""
-    return Loader(shelf, LoadingSettings(**{"loading_timeout": 5, "retry_delay": 0.01, **settings}))  # type: ignore[arg-type]
+    """A loader that waits 20 s at most and tries again at once."""
+    return Loader(shelf, LoadingSettings(**{"loading_timeout": 20, "retry_delay": 0.01, **settings}))  # type: ignore[arg-type]
 
 
 def states(loader: Loader) -> dict[str, State]:
@@ -198,7 +206,7 @@ def test_a_slow_load_is_visible_from_outside() -> None:
             time.sleep(0.001)
         assert states(loader) == {"a": State.LOADING}
         shelf.hold["a"].set()
-        waiting.result(5)
+        waiting.result(20)
     assert loader.status()["a"].footprint == Footprint(MB)
 
 
@@ -211,7 +219,7 @@ def test_many_threads_share_one_load() -> None:
         time.sleep(0.05)
         shelf.hold["a"].set()
         for one in asked:
-            one.result(5)
+            one.result(20)
     assert shelf.opened == ["a"]
 
 
@@ -320,7 +328,7 @@ def test_a_model_in_use_is_never_evicted() -> None:
             waiting = pool.submit(use, loader, "c")
             time.sleep(0.05)
             assert not waiting.done()
-        waiting.result(5)
+        waiting.result(20)
         first.detect([])
         assert states(loader) == {"a": State.READY, "b": State.REGISTERED, "c": State.READY}
 
@@ -371,7 +379,7 @@ def test_a_reload_serves_all_the_time() -> None:
             with pytest.raises(UsageError, match="being reloaded already"):
                 loader.reload("a")
             shelf.hold["a"].set()
-            reloading.result(5)
+            reloading.result(20)
         with loader.lease("a") as new:
             assert new is not old
         old.detect([])
@@ -430,7 +438,7 @@ def test_an_unload_gives_up_a_load() -> None:
             time.sleep(0.001)
         loader.unload("a")
         with pytest.raises(ServiceError, match="unloaded while"):
-            waiting.result(5)
+            waiting.result(20)
     shelf.hold["a"].set()
 
 

@@ -250,6 +250,7 @@ def test_without_a_gpu_its_metrics_are_absent(monkeypatch: pytest.MonkeyPatch, i
     process._nvml.cache_clear()
 
 
+@pytest.mark.alone
 def test_recording_costs_less_than_thirty_microseconds() -> None:
     """Of processor time, with twenty objects in the picture; best of five, for the machine may be busy."""
     recorder, request = PrometheusRecorder(), ended(confidences=np.linspace(0.25, 0.9, 20, dtype=np.float32))

@@ -99,6 +99,7 @@ def test_closing_twice_and_recording_afterwards_do_no_harm(recorder: Recorder) -
     recorder.record(ended())
 
 
+@pytest.mark.alone
 def test_recording_is_quick(recorder: Recorder) -> None:
     """Less than 50 microseconds of processor time in the caller's thread, best of five."""
     request = ended()

@@ -6,6 +6,7 @@ import asyncio
 import time
 from typing import Any
 
+import pytest
 from fastapi import FastAPI, Request
 
 from camcount.api.application import application
@@ -69,6 +70,7 @@ async def ask(app: Any) -> None:
     await app(scope, receive, send)
 
 
+@pytest.mark.alone
 def test_a_request_costs_less_than_a_plain_endpoint() -> None:
     """The picture's header, request id, watching whether the client goes and all: less processor time than a FastAPI
     endpoint that does none of it (0.75 of it when this was written); best of fifteen, in turns."""

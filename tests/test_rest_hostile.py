@@ -79,6 +79,7 @@ def _kilobytes(field: str) -> int:
     return int(found[1])
 
 
+@pytest.mark.alone
 def test_four_bombs_at_once_are_refused_at_once(port: int, plane: StandIn) -> None:
     """Four pictures of 400 megapixels each cost under 50 ms together and no memory; best of three."""
     content = bomb()

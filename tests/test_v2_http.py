@@ -160,8 +160,8 @@ def test_what_cannot_be_used_is_refused_in_the_protocols_form(
         (b"{", {}, 400, "no JSON"),
         (b"{}", {"Content_Encoding": "br"}, 415, "packed"),
         (b"{}", {"Content_Encoding": "gzip"}, 400, "unpacked"),
-        (gzip.compress(b"{}" * 99)[:-9], {"Content_Encoding": "gzip"}, 400, "cut off"),
-        (gzip.compress(bytes(LIMIT + 1)), {"Content_Encoding": "gzip"}, 413, "unfolds"),
+        (gzip.compress(b"{}" * 99, mtime=0)[:-9], {"Content_Encoding": "gzip"}, 400, "cut off"),
+        (gzip.compress(bytes(LIMIT + 1), mtime=0), {"Content_Encoding": "gzip"}, 413, "unfolds"),
         (b"{}", {"Inference_Header_Content_Length": "two"}, 400, "Inference-Header-Content-Length"),
     ],
 )

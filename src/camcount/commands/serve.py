@@ -34,7 +34,6 @@ def serve(
 
     curl --data-binary @street.jpg -H "Content-Type: image/jpeg" localhost:8000/api/v1/models/yolox_nano/inference
     """
-    from camcount.server import serve as run
     from camcount.server_settings import load_server_settings
 
     flags: dict[str, Any] = {
@@ -52,6 +51,8 @@ def serve(
         from dataclasses import replace
 
         settings = settings.model_copy(update={"serving": replace(settings.serving, replicas=replicas)})
+    from camcount.server import serve as run  # after what may be wrong, for it takes seconds
+
     run(settings, _tell)
 
 
