@@ -33,8 +33,8 @@ from tests.serving import Served, camcount_serve
 FPS = 10.0
 CUT = "door"
 LAG_S, BACK_S, OFF = 1.0, 10.0, 0.1
-SPARE_S = 60.0
-"""Videos last so much longer than the run: cameras begin before it."""
+SPARE_S = 90.0
+"""Videos last so much longer than the run: cameras begin before it, and its last minute ends after it."""
 
 
 @dataclass
