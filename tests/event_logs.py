@@ -7,13 +7,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Unpack
 
 from camcount.delivery.cameras import CameraOutline, Command
 from camcount.delivery.feed import Feed
 from camcount.delivery.totals import Totals
 from camcount.errors import DatabaseUnavailable
 from camcount.events import Crossing, Event
+from camcount.storage.event_log import EventQuery
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -51,19 +52,10 @@ class MemoryLog:
             self.kept += fresh
         return fresh
 
-    def events(
-        self,
-        *,
-        after: int = 0,
-        camera_id: str | None = None,
-        line: str | None = None,
-        label: str | None = None,
-        limit: int = 1000,
-    ) -> Sequence[Stored]:
+    def events(self, *, after: int = 0, limit: int = 1000, **query: Unpack[EventQuery]) -> Sequence[Stored]:
         """Those above a number."""
         self._look()
-        names = {"camera_id": camera_id, "line": line, "label": label}
-        wanted = {name: value for name, value in names.items() if value is not None}
+        wanted = {name: value for name, value in query.items() if value is not None}
         with self._lock:
             found = [stored for stored in self.kept if stored.number > after]
         return [s for s in found if all(getattr(s.event, n, None) == v for n, v in wanted.items())][:limit]

@@ -21,10 +21,11 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from tritonclient.grpc import service_pb2
 
 import camcount.api
-from camcount.api.grpc_calls import FIELDS, call_of
+from camcount.api.grpc_calls import call_of
 from camcount.api.grpc_messages import RPCS, SERVICE
 from camcount.api.grpc_server import start_grpc
 from camcount.api.v2_tensors import word
+from camcount.engines.open_inference import CONTENTS
 from camcount.errors import ServiceError
 from tests.door_servers import LIMIT, Doors, jpeg, open_doors
 from tests.fake_models import Faults
@@ -104,7 +105,7 @@ def test_values_one_by_one_are_read_as_well_as_raw_ones(doors: Doors) -> None:
             assert said in refused.value.details()
 
 
-@pytest.mark.parametrize(("datatype", "field"), FIELDS.items())
+@pytest.mark.parametrize(("datatype", "field"), CONTENTS.items())
 def test_every_datatype_has_its_field(datatype: str, field: str) -> None:
     """What is put there arrives with the dtype that the datatype names."""
     request = RPCS["ModelInfer"].request(model_name="fake.tensors")

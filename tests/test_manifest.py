@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from camcount.errors import ModelLoadFailed, ModelNotFound, ModelVersionMismatch
-from camcount.models.manifest import Manifest, json_schema, load_manifest, manifest_of, picture_fields, save_manifest
+from camcount.models.manifest import Manifest, json_schema, manifest_of, picture_fields
+from camcount.models.manifest_file import load_manifest, save_manifest
 from camcount.models.version import parse_version
 
 ROOT = Path(__file__).parents[1]

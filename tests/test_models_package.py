@@ -15,7 +15,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from camcount.commands.models_package import COMMANDS
+from camcount.commands import models_handover, models_package
 from camcount.detection.drawing import draw_boxes, write_picture
 from camcount.detection.load import detector_for
 from camcount.detections import Detections
@@ -27,7 +27,7 @@ from camcount.models.packaged import detector_of
 from camcount.models.samples import samples
 
 app = typer.Typer()
-for command, function in COMMANDS.items():
+for command, function in (models_package.COMMANDS | models_handover.COMMANDS).items():
     app.command(command)(function)  # type: ignore[type-var]
 
 

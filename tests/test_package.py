@@ -16,7 +16,8 @@ import pytest
 
 from camcount.errors import ModelLoadFailed, ModelNotFound, UsageError
 from camcount.models.files import MANIFEST
-from camcount.models.manifest import manifest_of, save_manifest
+from camcount.models.manifest import manifest_of
+from camcount.models.manifest_file import save_manifest
 from camcount.models.package import Package, open_package, pack, seal
 
 MODEL = b"\x08\x07" + bytes(range(256)) * 8

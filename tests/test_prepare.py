@@ -60,10 +60,13 @@ def _copy(package: Package, folder: Path) -> Package:
 
 
 def test_every_step_is_kept_and_reported(prepared: Package) -> None:
-    """Each with its agreement on the pictures that it is about, and its speed."""
+    """Each with its agreement on the pictures that it is about, and its speed; eight are too few to fit to."""
     steps = {step.name: step for step in prepared.manifest.preparation}
     sizes = ["input 416x320", "input 416x256"]
-    assert list(steps) == ["free batch axis", "fewer classes", *sizes, "constants folded", *FORMS]
+    *exact, fitted = steps
+    assert exact == ["free batch axis", "fewer classes", *sizes, "constants folded", *FORMS]
+    assert (fitted, steps[fitted].kept) == ("class branches narrowed", False)
+    assert "sure boxes in the sample pictures" in steps.pop(fitted).detail
     assert all(step.kept and step.recall == step.precision == 1 and step.speed for step in steps.values())
     assert prepared.manifest.sizes.keys() == {(416, 416), (416, 320), (416, 256)}
     assert tuple(prepared.manifest.labels.values()) == WANTED

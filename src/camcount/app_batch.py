@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from camcount.app import CountingRun, Outputs, cores, open_detector
+from camcount.app import CountingRun, Outputs
+from camcount.app_open import open_detector
 from camcount.batch.gate import Gate
 from camcount.batch.items import Item
 from camcount.batch.journal import EVENTS
@@ -18,6 +19,7 @@ from camcount.detections import Detections
 from camcount.errors import SourceError, SourceNotFound, UsageError
 from camcount.models.references import BUILT_IN
 from camcount.protocols import Detector
+from camcount.serving.options import cores
 from camcount.settings import Settings
 
 SURE = 0.25

@@ -171,6 +171,15 @@ class UsageError(CountingError):
     usage = True
 
 
+def words_of(error: object, length: int | None = None) -> str:
+    """What an error says, on one line, of at most so many characters; the name of its kind where it says nothing.
+
+    >>> words_of(ValueError("no  such\\nthing")), words_of(TimeoutError())
+    ('no such thing', 'TimeoutError')
+    """
+    return (" ".join(str(error).split()) or type(error).__name__)[:length]
+
+
 @contextmanager
 def writing(path: Path, what: str) -> Iterator[None]:
     """Turns what the operating system says while ``what`` (events, tracks, …) is written into one line.

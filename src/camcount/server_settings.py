@@ -18,7 +18,7 @@ from camcount.errors import UsageError
 from camcount.geometry import Anchor, Line, Zone
 from camcount.serving.cache import CacheSettings
 from camcount.serving.options import ServedModel, ServingOptions
-from camcount.settings import FileAndFlags, LineSettings, LoadingOptions, Words, ZoneSettings, checked, read_yaml
+from camcount.settings import FileAndFlags, LineSettings, LoadingOptions, Words, ZoneSettings, checked, ranked
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 
@@ -180,15 +180,11 @@ def load_server_settings(config: Path | None, flags: dict[str, Any]) -> ServerSe
     Raises:
         UsageError: on one line, what is wrong and where.
     """
-    values = read_yaml(config) if config else {}
-    given = {name: value for name, value in flags.items() if value is not None}
-    for name in list(values):  # the file ranks below the environment, which is consulted for what is not passed in
-        if f"CAMCOUNT_{name.upper()}" in os.environ and name not in given:
-            del values[name]
-    if "sinks" in values:
-        file = values.get("secrets")
-        values["sinks"] = _revealed(values["sinks"], secrets_of(Path(file) if file else None))
-    settings = checked(ServerSettings, values, given, str(config))
+    of_file, given = ranked(config, flags)
+    if "sinks" in of_file:
+        file = of_file.get("secrets")
+        of_file["sinks"] = _revealed(of_file["sinks"], secrets_of(Path(file) if file else None))
+    settings = checked(ServerSettings, of_file, given, str(config))
     if (settings.tls_cert is None) != (settings.tls_key is None):
         raise UsageError("--tls-cert and --tls-key go together: give both, or neither")
     return settings

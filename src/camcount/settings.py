@@ -11,7 +11,7 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from camcount.errors import GeometryError, UsageError
+from camcount.errors import GeometryError, UsageError, words_of
 from camcount.geometry import Anchor, Line, Zone, parse_line, parse_zone
 
 if TYPE_CHECKING:
@@ -212,17 +212,11 @@ def load(config: Path | None, flags: dict[str, Any]) -> Settings:
     Raises:
         UsageError: on one line, what is wrong and where.
     """
-    values = read_yaml(config) if config else {}
-    from_flags = {k: v for k, v in flags.items() if v is not None}
+    of_file, given = ranked(config, flags)
     for kind in ("lines", "zones"):  # what is drawn by flag joins what the file draws
-        if kind in from_flags and isinstance(values.get(kind), dict):
-            from_flags[kind] = values[kind] | from_flags[kind]
-    # the file ranks below the environment, which pydantic only consults for what is not passed in
-
-    for name in list(values):
-        if f"CAMCOUNT_{name.upper()}" in os.environ and name not in from_flags:
-            del values[name]
-    return checked(Settings, values, from_flags, str(config))
+        if kind in given and isinstance(of_file.get(kind), dict):
+            given[kind] = of_file[kind] | given[kind]
+    return checked(Settings, of_file, given, str(config))
 
 
 def load_model_loading(config: Path | None, flags: dict[str, Any]) -> LoadingOptions:
@@ -234,8 +228,24 @@ def load_model_loading(config: Path | None, flags: dict[str, Any]) -> LoadingOpt
     section = read_yaml(config).get("model_loading", {}) if config else {}
     if not isinstance(section, dict):
         raise UsageError(f"{config}: model_loading must hold settings such as loading_strategy: eager")
-    given = {k: v for k, v in flags.items() if v is not None}
-    return checked(LoadingOptions, section, given, f"{config}: model_loading")
+    return checked(LoadingOptions, section, _given(flags), f"{config}: model_loading")
+
+
+def ranked(config: Path | None, flags: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What counts of a file, and the flags that were given; the environment fills in what is in neither.
+
+    Raises:
+        UsageError: as `read_yaml`.
+    """
+    of_file = read_yaml(config) if config else {}
+    given = _given(flags)
+    # settings consult the environment only for what is not passed in, so it takes out what it knows better
+    counts = {n: v for n, v in of_file.items() if n in given or f"CAMCOUNT_{n.upper()}" not in os.environ}
+    return counts, given
+
+
+def _given(flags: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in flags.items() if value is not None}
 
 
 def checked(kind: type[_Model], of_file: dict[str, Any], given: dict[str, Any], where: str) -> _Model:
@@ -265,7 +275,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise UsageError(f"no configuration file {path}") from None
     except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
-        raise UsageError(f"{path} is not a readable YAML file: {' '.join(str(error).split())}") from None
+        raise UsageError(f"{path} is not a readable YAML file: {words_of(error)}") from None
     if content is None:
         return {}
     if not isinstance(content, dict):

@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal, Protocol
 
-import orjson
 from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
 
 from camcount.api.errors import Refused
+from camcount.api.formats import json_answer
 from camcount.api.openapi import error_responses
 from camcount.api.reading import body_of
 from camcount.api.schemas import from_json
@@ -92,11 +92,11 @@ class CameraCalls:
     async def list(self) -> Response:
         """With state, rate, lag, coverage and totals."""
         states = await asyncio.to_thread(self._cameras.states)
-        return _json({"cameras": [self._answer(state) for state in states]})
+        return json_answer({"cameras": [self._answer(state) for state in states]})
 
     async def get(self, name: Name) -> Response:
         """With its definition; secrets in its source are not shown."""
-        return _json(self._answer(await self._state(name)))
+        return json_answer(self._answer(await self._state(name)))
 
     async def put(self, name: Name, request: Request) -> Response:
         """201 for a new one. A running camera is stopped and started with the new definition; counts go on."""
@@ -106,7 +106,7 @@ class CameraCalls:
         await asyncio.to_thread(self._replace, name, settings)
         self._entries[name] = entry
         await asyncio.to_thread(self._remember.put, name, entry.as_json())
-        return _json(self._answer(await self._state(name)), 200 if known else 201)
+        return json_answer(self._answer(await self._state(name)), 200 if known else 201)
 
     async def delete(self, name: Name) -> Response:
         """What it counted can still be asked for."""
@@ -124,19 +124,19 @@ class CameraCalls:
         await asyncio.to_thread(self._cameras.edit, name, lines=lines, zones=zones)
         self._entries[name] = entry = self._entries[name].with_shapes(change)
         await asyncio.to_thread(self._remember.put, name, entry.as_json())
-        return _json(self._answer(await self._state(name)))
+        return json_answer(self._answer(await self._state(name)))
 
     async def start(self, name: Name) -> Response:
         """A camera that runs is left alone."""
         await self._state(name)
         await asyncio.to_thread(self._cameras.start, name)
-        return _json(self._answer(await self._state(name)))
+        return json_answer(self._answer(await self._state(name)))
 
     async def stop(self, name: Name) -> Response:
         """What it has counted is stored first."""
         await self._state(name)
         await asyncio.to_thread(self._cameras.stop, name)
-        return _json(self._answer(await self._state(name)))
+        return json_answer(self._answer(await self._state(name)))
 
     async def snapshot(
         self, name: Name, overlay: Annotated[bool, Query(description="with lines, boxes and counts on it")] = True
@@ -162,7 +162,7 @@ class CameraCalls:
         found = await asyncio.to_thread(
             self._counts.intervals, camera_id=name, line=line, since=begin, until=end, step=step, zone=zone
         )
-        return _json({"camera": name, "step": step, "intervals": [interval.as_dict() for interval in found]})
+        return json_answer({"camera": name, "step": step, "intervals": [interval.as_dict() for interval in found]})
 
     def _replace(self, name: str, settings: CameraSettings) -> None:
         if any(state.name == name for state in self._cameras.states()):
@@ -209,7 +209,3 @@ def _moment(name: str, text: str | None) -> datetime | None:
     if moment.tzinfo is None:
         raise InvalidInput(f"{name} {text[:40]!r} is no moment: write 2026-05-04T08:00:00+02:00")
     return moment
-
-
-def _json(body: Any, status: int = 200) -> Response:
-    return Response(orjson.dumps(body), status, media_type="application/json")

@@ -16,12 +16,14 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from camcount.api.errors import failure
 from camcount.api.event_document import described
+from camcount.api.formats import json_answer
 from camcount.api.reading import request_id_of
 from camcount.delivery.cloudevents import as_cloudevent
 from camcount.delivery.feed import CAPACITY, Feed, Missed, News
 from camcount.delivery.log import EventLog, StoredEvent
 from camcount.errors import CamcountError, InvalidInput
 from camcount.events import Crossing, FlowCompleted, ZoneEntered, ZoneLeft
+from camcount.storage.event_log import EventQuery
 
 EVENTS_PATH = "/api/v1/events"
 HEARTBEAT_S = 15.0
@@ -68,10 +70,9 @@ class _Asked:
             not name or getattr(event, field, None) == name for field, name in names.items()
         )
 
-    def in_log(self) -> dict[str, str]:
+    def in_log(self) -> EventQuery:
         """As far as the log can tell."""
-        names = {"camera_id": self.camera, "line": self.line, "label": self.label}
-        return {field: name for field, name in names.items() if name}
+        return {"camera_id": self.camera or None, "line": self.line or None, "label": self.label or None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,7 @@ class _Events:
         form = _format_of(request)
         asked = _asked(request.query_params, request.headers.get("last-event-id", ""))
         if form == "json":
-            return Response(orjson.dumps(await asyncio.to_thread(self._page, asked)), media_type="application/json")
+            return json_answer(await asyncio.to_thread(self._page, asked))
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         return StreamingResponse(self._lines(asked), headers=headers, media_type="text/event-stream")
 

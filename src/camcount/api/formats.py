@@ -8,6 +8,7 @@ from typing import Any
 from xml.sax.saxutils import escape
 
 import orjson
+from starlette.responses import Response
 
 from camcount.api.schemas import OutputFormat
 
@@ -45,6 +46,11 @@ def written(answer: Mapping[str, Any], form: OutputFormat) -> bytes:
     if form == "xml":
         return _xml(answer)
     return _protobuf(answer)
+
+
+def json_answer(body: Any, status: int = 200) -> Response:
+    """Plain values as an answer in JSON."""
+    return Response(orjson.dumps(body, option=orjson.OPT_UTC_Z), status, media_type="application/json")
 
 
 def _xml(answer: Mapping[str, Any]) -> bytes:

@@ -12,24 +12,9 @@ from camcount.api.grpc_messages import RPCS
 from camcount.api.v2_infer import Call, Reply
 from camcount.api.v2_models import asked
 from camcount.api.v2_tensors import dtype_of, from_raw, from_values, shape_given, to_raw, word
+from camcount.engines.open_inference import CONTENTS
 from camcount.engines.tensors import Array
 from camcount.errors import InvalidInput
-
-FIELDS: Mapping[str, str] = {
-    "BOOL": "bool_contents",
-    "UINT8": "uint_contents",
-    "UINT16": "uint_contents",
-    "UINT32": "uint_contents",
-    "UINT64": "uint64_contents",
-    "INT8": "int_contents",
-    "INT16": "int_contents",
-    "INT32": "int_contents",
-    "INT64": "int64_contents",
-    "FP32": "fp32_contents",
-    "FP64": "fp64_contents",
-    "BYTES": "bytes_contents",
-}
-"""Where a tensor that is not in the raw contents has its values."""
 
 _OUTSIDE = "shared_memory_region"
 
@@ -84,7 +69,7 @@ def _input(tensor: Any, raw: bytes | None) -> Array:
         if tensor.HasField("contents") and tensor.contents.ByteSize():
             raise InvalidInput(f"input {tensor.name!r} has contents beside raw_input_contents: use one of them")
         return from_raw(raw, dtype, shape, tensor.name)
-    field = FIELDS.get(tensor.datatype)
+    field = CONTENTS.get(tensor.datatype)
     if field is None:
         raise InvalidInput(f"input {tensor.name!r} is {tensor.datatype}, which goes into raw_input_contents only")
     if strange := [given.name for given, _ in tensor.contents.ListFields() if given.name != field]:

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Annotated, Any, Protocol
 
-import orjson
 from fastapi import APIRouter, Path, Query
 from starlette.responses import Response
 
 from camcount.api.answers import STATUSES, model_answer, timestamp
+from camcount.api.formats import json_answer
 from camcount.api.measured import SERIES, Rates, TimeSeries, points_of, time_range, wanted
 from camcount.api.openapi import MODEL_CODES, error_responses
 from camcount.api.schemas import MetricsAnswer, ModelAnswer, ModelsAnswer, StatusAnswer
@@ -77,11 +77,11 @@ class ModelCalls:
     async def list(self) -> Response:
         """Configured and registered ones, loaded or not."""
         found = await asyncio.to_thread(self._plane.models)
-        return _json({"models": [model_answer(info) for info in found]})
+        return json_answer({"models": [model_answer(info) for info in found]})
 
     async def get(self, model_id: ModelId) -> Response:
         """Its state, labels, inputs and outputs; the last three are known once it is loaded."""
-        return _json(model_answer(await self._info(model_id)))
+        return json_answer(model_answer(await self._info(model_id)))
 
     async def status(self, model_id: ModelId) -> Response:
         """`loading`, `ready`, `error` or `unavailable`, and its performance over the last minute."""
@@ -95,7 +95,7 @@ class ModelCalls:
             "performance": await asyncio.to_thread(self._performance, info),
             "lastUpdated": timestamp(info.changed) if info.changed else None,
         }
-        return _json(body)
+        return json_answer(body)
 
     async def metrics(
         self,
@@ -122,20 +122,20 @@ class ModelCalls:
             "metrics": metrics,
             "points": points,
         }
-        return _json(body)
+        return json_answer(body)
 
     async def load(self, model_id: ModelId) -> Response:
         """Answers once it is ready; one that is loaded stays as it is."""
-        return _json(model_answer(await asyncio.to_thread(self._plane.load, _checked(model_id))))
+        return json_answer(model_answer(await asyncio.to_thread(self._plane.load, _checked(model_id))))
 
     async def reload(self, model_id: ModelId) -> Response:
         """The loaded one goes on answering until the new one is ready."""
-        return _json(model_answer(await asyncio.to_thread(self._plane.load, _checked(model_id), anew=True)))
+        return json_answer(model_answer(await asyncio.to_thread(self._plane.load, _checked(model_id), anew=True)))
 
     async def unload(self, model_id: ModelId) -> Response:
         """What is queued for it is answered first."""
         await asyncio.to_thread(self._plane.unload, _checked(model_id))
-        return _json(model_answer(await self._info(model_id)))
+        return json_answer(model_answer(await self._info(model_id)))
 
     async def _info(self, model_id: str) -> ModelInfo:
         return await asyncio.to_thread(self._plane.model, _checked(model_id))
@@ -162,7 +162,3 @@ class ModelCalls:
 
 def _checked(model_id: str) -> str:
     return registry_reference(model_id).text
-
-
-def _json(body: Any) -> Response:
-    return Response(orjson.dumps(body, option=orjson.OPT_UTC_Z), media_type="application/json")

@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Callable
 from typing import Annotated, Protocol
 
-import orjson
 from fastapi import APIRouter, Path, Request
 from starlette.responses import HTMLResponse, Response
 
 from camcount.api.docs_page import docs_page
+from camcount.api.formats import json_answer
 from camcount.api.jobs import Jobs
 from camcount.api.openapi import JOB_CODES, error_responses
 from camcount.api.schemas import JobAnswer
@@ -100,4 +100,4 @@ class ServerCalls:
 
     async def document(self, request: Request) -> Response:
         """The OpenAPI document."""
-        return Response(orjson.dumps(request.app.openapi()), media_type="application/json")
+        return json_answer(request.app.openapi())

@@ -14,6 +14,7 @@ from starlette.routing import Route
 
 from camcount.api.entrance import BODY_LIMIT
 from camcount.api.errors import ClientGone, Refused, failure
+from camcount.api.formats import json_answer
 from camcount.api.reading import body_of, headers_of, request_id_of, trace_of, while_connected
 from camcount.api.v2_body import read_body, write_reply
 from camcount.api.v2_infer import Call, infer
@@ -75,40 +76,40 @@ class _Door:
         self._largest, self._largest_pixels = largest_body, largest_pixels
 
     async def server(self, request: Request) -> Response:
-        return _json(self._service.server())
+        return json_answer(self._service.server())
 
     async def live(self, request: Request) -> Response:
-        return _json({"live": True})
+        return json_answer({"live": True})
 
     async def ready(self, request: Request) -> Response:
         return _readiness({}, self._plane.ready())
 
     async def metadata(self, request: Request) -> Response:
-        return _json(await self._service.metadata(*_named(request)))
+        return json_answer(await self._service.metadata(*_named(request)))
 
     async def configuration(self, request: Request) -> Response:
-        return _json(await self._service.configuration(*_named(request)))
+        return json_answer(await self._service.configuration(*_named(request)))
 
     async def model_ready(self, request: Request) -> Response:
         name, version = _named(request)
         return _readiness({"name": name}, await self._service.model_ready(name, version))
 
     async def statistics(self, request: Request) -> Response:
-        return _json(await self._service.statistics(*_named(request)))
+        return json_answer(await self._service.statistics(*_named(request)))
 
     async def index(self, request: Request) -> Response:
         wanted = await self._object(request)
-        return _json(await self._service.index(ready_only=wanted.get("ready") is True))
+        return json_answer(await self._service.index(ready_only=wanted.get("ready") is True))
 
     async def load(self, request: Request) -> Response:
         await self._object(request)
         await self._service.load(request.path_params["model"])
-        return _json({})
+        return json_answer({})
 
     async def unload(self, request: Request) -> Response:
         await self._object(request)
         await self._service.unload(request.path_params["model"])
-        return _json({})
+        return json_answer({})
 
     async def infer(self, request: Request) -> Response:
         wanted = asked(*_named(request))
@@ -151,13 +152,9 @@ def _named(request: Request) -> tuple[str, str]:
     return request.path_params.get("model", ""), request.path_params.get("version", "")
 
 
-def _json(values: Any, status: int = 200) -> Response:
-    return Response(orjson.dumps(values), status, media_type="application/json")
-
-
 def _readiness(about: dict[str, Any], ready: bool) -> Response:
     """The protocol says that the status tells, 4xx for no; its schema has ``live`` here, its text ``ready``."""
-    return _json({**about, "ready": ready, "live": True}, 200 if ready else 400)
+    return json_answer({**about, "ready": ready, "live": True}, 200 if ready else 400)
 
 
 def _head_length(request: Request) -> int | None:

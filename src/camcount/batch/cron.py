@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from apscheduler.triggers.cron import CronTrigger
 
-from camcount.errors import UsageError
+from camcount.errors import UsageError, words_of
 
 _DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _NAMED = {
@@ -73,8 +73,9 @@ def _trigger(expression: str, fields: Sequence[str], zone: tzinfo | None) -> Cro
             minute=minute, hour=hour, day=day, month=month, day_of_week=_weekdays(weekday), timezone=zone
         )
     except ValueError as error:
-        words = " ".join(str(error).split())
-        raise UsageError(f"{expression!r} is no cron expression ({words}): for example */15 * * * *") from None
+        raise UsageError(
+            f"{expression!r} is no cron expression ({words_of(error)}): for example */15 * * * *"
+        ) from None
 
 
 def _weekdays(field: str) -> str:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime
-from typing import TypeVar
+from typing import Any
 
 from camcount.counting.flows import FlowCounter
 from camcount.counting.lines import LineCounter
+from camcount.counting.scene import limited
 from camcount.counting.zones import ZoneCounter
 from camcount.detections import Tracks
-from camcount.events import Crossing, Event, ZoneLeft
+from camcount.events import Event, ZoneLeft
 from camcount.geometry import Anchor, Line, Zone
-
-_Shape = TypeVar("_Shape", Line, Zone)
 
 
 class Shapes:
@@ -63,8 +61,8 @@ class Shapes:
         Raises:
             GeometryError: as above; nothing has changed then.
         """
-        wanted_lines = {line: self._lines.get(line) or self._line(line) for line in self._limited(lines)}
-        wanted_zones = {zone: self._zones.get(zone) or self._zone(zone) for zone in self._limited(zones)}
+        wanted_lines = {line: self._lines.get(line) or self._line(line) for line in limited(lines, self._labels)}
+        wanted_zones = {zone: self._zones.get(zone) or self._zone(zone) for zone in limited(zones, self._labels)}
         gone = [counter for zone, counter in self._zones.items() if zone not in wanted_zones]
         self._lines, self._zones = wanted_lines, wanted_zones
         self.lines, self.zones = tuple(lines), tuple(zones)
@@ -103,17 +101,13 @@ class Shapes:
         return {name: sum(by_label.values()) for zone in inside for name, by_label in zone.items()}
 
     def _flown(self, crossings: Sequence[Event], time_s: float) -> list[Event]:
-        if len(self.lines) < 2:
-            return []
-        return list(self._flows.update([c for c in crossings if isinstance(c, Crossing)], time_s))
-
-    def _limited(self, shapes: Sequence[_Shape]) -> list[_Shape]:
-        return [replace(shape, labels=self._labels) if shape.labels is None else shape for shape in shapes]
+        return list(self._flows.update(crossings, time_s)) if len(self.lines) > 1 else []
 
     def _line(self, line: Line) -> LineCounter:
-        where = {"anchor": self._anchor, "camera_id": self._camera_id, "start_time": self._start_time}
-        return LineCounter([line], *self._size, **where)  # type: ignore[arg-type] # each is of its own type
+        return LineCounter([line], *self._size, **self._where())
 
     def _zone(self, zone: Zone) -> ZoneCounter:
-        where = {"anchor": self._anchor, "camera_id": self._camera_id, "start_time": self._start_time}
-        return ZoneCounter([zone], *self._size, **where)  # type: ignore[arg-type] # the same
+        return ZoneCounter([zone], *self._size, **self._where())
+
+    def _where(self) -> dict[str, Any]:
+        return {"anchor": self._anchor, "camera_id": self._camera_id, "start_time": self._start_time}

@@ -8,26 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from camcount.commands import batch_kept, batch_run, console
-from camcount.commands.console import (
-    AnchorOption,
-    AppearanceOption,
-    ClassNamesOption,
-    ConfidenceOption,
-    DecoderOption,
-    FpsOption,
-    InputSizeOption,
-    JsonOption,
-    LabelMapOption,
-    LabelsOption,
-    LineOption,
-    ModelOption,
-    NmsOption,
-    ProvidersOption,
-    ThreadsOption,
-    TrackerOption,
-    ZoneOption,
-)
+from camcount.commands import batch_kept, batch_run, console, options
 
 SourcesArgument = Annotated[
     list[str] | None,
@@ -62,29 +43,27 @@ def run(
     workers: Annotated[int | None, typer.Option(min=1, help="Items at once. [one per core]")] = None,
     anew: Annotated[bool, typer.Option("--anew", help="Do all of it again.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what would be done.")] = False,
-    model: ModelOption = None,
-    line: LineOption = None,
-    zone: ZoneOption = None,
-    labels: LabelsOption = None,
-    anchor: AnchorOption = None,
-    fps: FpsOption = None,
-    every: Annotated[str | None, typer.Option(help="Count by intervals too, for example 15m or 1h.")] = None,
+    model: options.Model = None,
+    line: options.Line = None,
+    zone: options.Zone = None,
+    labels: options.Labels = None,
+    anchor: options.Anchor = None,
+    fps: options.Fps = None,
+    every: options.Every = None,
     duration: Annotated[str | None, typer.Option(help="Only so much of each video, for example 30s or 1h.")] = None,
-    scale: Annotated[
-        str | None, typer.Option(metavar="NAME=METRES", help="Real length of a line; speeds are then in km/h.")
-    ] = None,
-    decoder: DecoderOption = None,
-    class_names: ClassNamesOption = None,
-    input_size: InputSizeOption = None,
-    confidence: ConfidenceOption = None,
-    nms_iou: NmsOption = None,
-    label_map: LabelMapOption = None,
-    providers: ProvidersOption = None,
-    threads: ThreadsOption = None,
-    tracker: TrackerOption = None,
-    appearance: AppearanceOption = None,
+    scale: options.Scale = None,
+    decoder: options.Decoder = None,
+    class_names: options.ClassNames = None,
+    input_size: options.InputSize = None,
+    confidence: options.Confidence = None,
+    nms_iou: options.NmsIou = None,
+    label_map: options.LabelMap = None,
+    providers: options.Providers = None,
+    threads: options.Threads = None,
+    tracker: options.Tracker = None,
+    appearance: options.Appearance = None,
     config: Annotated[Path | None, typer.Option(help="A camcount.yaml with any settings of a count.")] = None,
-    json: JsonOption = False,
+    json: options.Json = False,
 ) -> None:
     """Count videos and look at pictures, several at once; 'run' may be left out.
 

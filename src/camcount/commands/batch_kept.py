@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from camcount.commands import console
-from camcount.commands.console import JsonOption
+from camcount.commands import console, options
 
 if TYPE_CHECKING:
     from camcount.storage.database import Database
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="Its id, or the beginning of it.")]
 
 
-def listed(json: JsonOption = False) -> None:
+def listed(json: options.Json = False) -> None:
     """List what runs or ran, and what is scheduled."""
     from dataclasses import asdict
 

@@ -52,13 +52,13 @@ def work(
         CamcountError: the folder, the model or the database cannot be used.
         typer.Exit: 1 where items failed or the run was cancelled, 130 where it was stopped.
     """
-    from camcount.app import cores
     from camcount.app_batch import ItemCounter, dependent
     from camcount.batch.gate import Gate
     from camcount.batch.journal import Journal
     from camcount.batch.record import Record
     from camcount.batch.summary import write_summary
     from camcount.batch.work import Batch
+    from camcount.serving.options import cores
     from camcount.storage.batch_runs import Runs
     from camcount.storage.database import open_database
 

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from camcount.commands import console
-from camcount.commands.console import JsonOption, LineOption, TimeoutOption, TransportOption, ZoneOption
+from camcount.commands import console, options
 
 if TYPE_CHECKING:
     from camcount.frame import Frame
@@ -22,17 +21,17 @@ def check(
     source: Annotated[
         str, typer.Argument(metavar="SOURCE", help="A video file, camera address, folder or demo:street.")
     ],
-    line: LineOption = None,
-    zone: ZoneOption = None,
+    line: options.Line = None,
+    zone: options.Zone = None,
     out: Annotated[Path, typer.Option(help="Where to draw the picture with the lines.")] = Path("check.png"),
     seconds: Annotated[float, typer.Option(min=0.1, help="How long to watch.")] = 3.0,
-    timeout_s: TimeoutOption = None,
-    transport: TransportOption = None,
+    timeout_s: options.Timeout = None,
+    transport: options.Transport = None,
     config: Annotated[Path | None, typer.Option(help="A camcount.yaml with lines and zones.")] = None,
-    json: JsonOption = False,
+    json: options.Json = False,
 ) -> None:
     """Say what SOURCE is, whether frames arrive and at what rate, and draw its picture with lines and zones."""
-    from camcount.app import open_source
+    from camcount.app_open import open_source
 
     settings = console.asked(context)
     ahead, info = open_source(settings)
@@ -92,7 +91,7 @@ def watch(source: Source, seconds: float) -> tuple[Frame | None, dict[str, Any]]
 
 def draw(frame: Frame, settings: Settings, out: Path) -> None:
     """The frame with lines and zones on it, as a PNG."""
-    from camcount.app import check_shapes
+    from camcount.app_open import check_shapes
     from camcount.detections import Detections, Tracks
     from camcount.protocols import Step
     from camcount.video.overlay import Overlay

@@ -7,8 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from camcount.commands import console
-from camcount.commands.console import JsonOption
+from camcount.commands import console, options
 
 app = typer.Typer(no_args_is_help=True, help="Check a server's camcount.yaml, or print its JSON Schema.")
 
@@ -16,7 +15,7 @@ app = typer.Typer(no_args_is_help=True, help="Check a server's camcount.yaml, or
 @app.command("check")
 def check(
     config: Annotated[Path, typer.Argument(help="The camcount.yaml of a server.")] = Path("camcount.yaml"),
-    json: JsonOption = False,
+    json: options.Json = False,
 ) -> None:
     """Read a configuration as `camcount serve` would: every setting, model, line and time zone; nothing is started.
 

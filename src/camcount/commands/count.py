@@ -9,31 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from camcount.commands import console
-from camcount.commands.console import (
-    AnchorOption,
-    AppearanceOption,
-    ClassNamesOption,
-    ConfidenceOption,
-    DecoderOption,
-    DetectionsOption,
-    FpsOption,
-    InputSizeOption,
-    JsonOption,
-    LabelMapOption,
-    LabelsOption,
-    LineOption,
-    ModelOption,
-    NmsOption,
-    ProvidersOption,
-    SizeOption,
-    SourceArgument,
-    ThreadsOption,
-    TimeoutOption,
-    TrackerOption,
-    TransportOption,
-    ZoneOption,
-)
+from camcount.commands import console, options
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -43,47 +19,45 @@ if TYPE_CHECKING:
 
 def count(
     context: typer.Context,
-    source: SourceArgument = None,
-    model: ModelOption = None,
-    line: LineOption = None,
-    zone: ZoneOption = None,
-    labels: LabelsOption = None,
-    anchor: AnchorOption = None,
-    fps: FpsOption = None,
-    annotate: Annotated[Path | None, typer.Option(help="Write the video with everything drawn on it.")] = None,
+    source: options.Source = None,
+    model: options.Model = None,
+    line: options.Line = None,
+    zone: options.Zone = None,
+    labels: options.Labels = None,
+    anchor: options.Anchor = None,
+    fps: options.Fps = None,
+    annotate: options.Annotate = None,
     events: Annotated[Path | None, typer.Option(help="Write every event: .jsonl, .csv or .parquet.")] = None,
     tracks: Annotated[Path | None, typer.Option(help="Write the tracks (MOTChallenge format).")] = None,
     heatmap: Annotated[Path | None, typer.Option(help="Write a picture of where the objects were.")] = None,
-    every: Annotated[str | None, typer.Option(help="Count by intervals too, for example 15m or 1h.")] = None,
+    every: options.Every = None,
     duration: Annotated[str | None, typer.Option(help="Stop after so much video, for example 30s or 1h.")] = None,
-    scale: Annotated[
-        str | None, typer.Option(metavar="NAME=METRES", help="Real length of a line; speeds are then in km/h.")
-    ] = None,
+    scale: options.Scale = None,
     start_time: Annotated[
         str | None, typer.Option(help="When the video begins, for example 2026-05-04T08:00:00+02:00.")
     ] = None,
     camera: Annotated[str | None, typer.Option(help="Name of the camera in the events. [from the source]")] = None,
-    decoder: DecoderOption = None,
-    class_names: ClassNamesOption = None,
-    input_size: InputSizeOption = None,
-    confidence: ConfidenceOption = None,
-    nms_iou: NmsOption = None,
-    label_map: LabelMapOption = None,
-    providers: ProvidersOption = None,
-    threads: ThreadsOption = None,
+    decoder: options.Decoder = None,
+    class_names: options.ClassNames = None,
+    input_size: options.InputSize = None,
+    confidence: options.Confidence = None,
+    nms_iou: options.NmsIou = None,
+    label_map: options.LabelMap = None,
+    providers: options.Providers = None,
+    threads: options.Threads = None,
     data_plane: Annotated[
         bool | None,
         typer.Option("--data-plane", help="Detect as a server's cameras do: replicas, retries, breakers."),
     ] = None,
-    tracker: TrackerOption = None,
-    appearance: AppearanceOption = None,
-    detections: DetectionsOption = None,
+    tracker: options.Tracker = None,
+    appearance: options.Appearance = None,
+    detections: options.Detections = None,
     detections_label: Annotated[str | None, typer.Option(help="What --detections are of. [person]")] = None,
-    size: SizeOption = None,
-    timeout_s: TimeoutOption = None,
-    transport: TransportOption = None,
-    config: Annotated[Path | None, typer.Option(help="A camcount.yaml with any of these settings.")] = None,
-    json: JsonOption = False,
+    size: options.Size = None,
+    timeout_s: options.Timeout = None,
+    transport: options.Transport = None,
+    config: options.Config = None,
+    json: options.Json = False,
 ) -> None:
     """Count what crosses lines and visits zones.
 

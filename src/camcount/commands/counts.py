@@ -9,15 +9,14 @@ from typing import Annotated, Any
 
 import typer
 
-from camcount.commands import console
-from camcount.commands.console import JsonOption
+from camcount.commands import console, options
 
 HERE = "http://127.0.0.1:8000"
 
 
 def counts(
     server: Annotated[str, typer.Argument(metavar="[ADDRESS]", help="Of a server.")] = HERE,
-    json: JsonOption = False,
+    json: options.Json = False,
 ) -> None:
     """Show what the cameras of a running server have counted and how they are; `report` has it by hours and days.
 

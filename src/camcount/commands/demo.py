@@ -7,15 +7,14 @@ from typing import Annotated
 
 import typer
 
-from camcount.commands import console
-from camcount.commands.console import JsonOption, ModelOption
+from camcount.commands import console, options
 
 
 def demo(
     seed: Annotated[int, typer.Option(help="Another seed, another street life.")] = 1,
     seconds: Annotated[float, typer.Option(min=5, help="How long.")] = 60.0,
-    annotate: Annotated[Path | None, typer.Option(help="Write the video with everything drawn on it.")] = None,
-    model: ModelOption = None,
+    annotate: options.Annotate = None,
+    model: options.Model = None,
     live: Annotated[
         bool, typer.Option("--live", help="Serve it as a camera that goes on until Ctrl-C; counts are kept.")
     ] = False,
@@ -24,7 +23,7 @@ def demo(
     ] = None,
     port: Annotated[int, typer.Option(help="With --live: for HTTP; 0 takes a free one.")] = 8000,
     database: Annotated[Path, typer.Option(help="With --live: the SQLite file of its counts.")] = Path("out/demo.db"),
-    json: JsonOption = False,
+    json: options.Json = False,
 ) -> None:
     """Count a synthetic street that knows its own true crossings, and print both side by side.
 

@@ -8,25 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from camcount.commands import console
-from camcount.commands.console import (
-    AnchorOption,
-    AppearanceOption,
-    ConfidenceOption,
-    DecoderOption,
-    DetectionsOption,
-    FpsOption,
-    InputSizeOption,
-    JsonOption,
-    LabelMapOption,
-    LabelsOption,
-    LineOption,
-    ModelOption,
-    SizeOption,
-    SourceArgument,
-    ThreadsOption,
-    TrackerOption,
-)
+from camcount.commands import console, options
 
 Found = list[tuple["Diagnosis", "Diagnosis | None"]]
 
@@ -45,25 +27,25 @@ _MOST_PATHS = 150
 
 def doctor(
     context: typer.Context,
-    source: SourceArgument = None,
-    line: LineOption = None,
-    model: ModelOption = None,
-    labels: LabelsOption = None,
-    anchor: AnchorOption = None,
+    source: options.Source = None,
+    line: options.Line = None,
+    model: options.Model = None,
+    labels: options.Labels = None,
+    anchor: options.Anchor = None,
     seconds: Annotated[float, typer.Option(min=1, max=3600, help="How long to watch.")] = 90.0,
     out: Annotated[Path | None, typer.Option(help="Draw paths and lines into this .png or .jpg.")] = None,
-    fps: FpsOption = None,
-    detections: DetectionsOption = None,
-    size: SizeOption = None,
-    confidence: ConfidenceOption = None,
-    decoder: DecoderOption = None,
-    input_size: InputSizeOption = None,
-    label_map: LabelMapOption = None,
-    threads: ThreadsOption = None,
-    tracker: TrackerOption = None,
-    appearance: AppearanceOption = None,
-    config: Annotated[Path | None, typer.Option(help="A camcount.yaml with any of these settings.")] = None,
-    json: JsonOption = False,
+    fps: options.Fps = None,
+    detections: options.Detections = None,
+    size: options.Size = None,
+    confidence: options.Confidence = None,
+    decoder: options.Decoder = None,
+    input_size: options.InputSize = None,
+    label_map: options.LabelMap = None,
+    threads: options.Threads = None,
+    tracker: options.Tracker = None,
+    appearance: options.Appearance = None,
+    config: options.Config = None,
+    json: options.Json = False,
 ) -> None:
     """Say what a line will lose and why, and propose a better one, from a minute or two of video.
 

@@ -8,21 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from camcount.commands import console
-from camcount.commands.console import (
-    AnchorOption,
-    AppearanceOption,
-    ConfidenceOption,
-    DecoderOption,
-    DetectionsOption,
-    FpsOption,
-    JsonOption,
-    LabelMapOption,
-    LabelsOption,
-    ModelOption,
-    SizeOption,
-    TrackerOption,
-)
+from camcount.commands import console, options
 
 if TYPE_CHECKING:
     from camcount.evaluation.truth import Truth
@@ -37,19 +23,19 @@ app = typer.Typer(no_args_is_help=True, help="How right the counts, the tracks a
 def counting(
     truth: Annotated[Path, typer.Option(help="YAML with lines and their true crossings.")],
     source: Annotated[str | None, typer.Option(help="The video to count.")] = None,
-    detections: DetectionsOption = None,
+    detections: options.Detections = None,
     tracks: Annotated[Path | None, typer.Option(help="Given tracks (MOTChallenge format).")] = None,
-    model: ModelOption = None,
-    decoder: DecoderOption = None,
-    labels: LabelsOption = None,
-    label_map: LabelMapOption = None,
-    confidence: ConfidenceOption = None,
-    anchor: AnchorOption = None,
-    tracker: TrackerOption = None,
-    appearance: AppearanceOption = None,
-    fps: FpsOption = None,
-    size: SizeOption = None,
-    json: JsonOption = False,
+    model: options.Model = None,
+    decoder: options.Decoder = None,
+    labels: options.Labels = None,
+    label_map: options.LabelMap = None,
+    confidence: options.Confidence = None,
+    anchor: options.Anchor = None,
+    tracker: options.Tracker = None,
+    appearance: options.Appearance = None,
+    fps: options.Fps = None,
+    size: options.Size = None,
+    json: options.Json = False,
 ) -> None:
     """Count and compare with the true crossings: precision, recall, F1 and weighted error.
 
@@ -132,7 +118,7 @@ def _crossings(settings: Settings, tracks: Path | None, *, quiet: bool) -> list[
 def tracking(
     gt: Annotated[Path, typer.Option("--truth", "--gt", help="True tracks, gt.txt (MOTChallenge format).")],
     tracks: Annotated[Path, typer.Option(help="The tracks to judge (MOTChallenge format).")],
-    json: JsonOption = False,
+    json: options.Json = False,
 ) -> None:
     """Compare tracks with true tracks: HOTA, IDF1, MOTA."""
     from camcount.evaluation.tracking import evaluate_tracking
@@ -151,13 +137,13 @@ def detection(
     images: Annotated[Path, typer.Option(help="A folder of pictures.")],
     truth: Annotated[Path, typer.Option(help="A folder of YOLO .txt labels, or a COCO .json.")],
     model: Annotated[str, typer.Option("--model", "-m", help="An ONNX file.")],
-    decoder: DecoderOption = None,
-    labels: LabelsOption = None,
-    label_map: LabelMapOption = None,
-    json: JsonOption = False,
+    decoder: options.Decoder = None,
+    labels: options.Labels = None,
+    label_map: options.LabelMap = None,
+    json: options.Json = False,
 ) -> None:
     """Compare detections with labelled pictures: COCO mean average precision."""
-    from camcount.app import open_detector
+    from camcount.app_open import open_detector
     from camcount.evaluation.detection import evaluate_detection
     from camcount.settings import load
 

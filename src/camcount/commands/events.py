@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from camcount.commands import console
-from camcount.commands.console import JsonOption
+from camcount.commands import console, options
 
 if TYPE_CHECKING:
     from camcount.storage.counts import CountStore, StoredEvent
+    from camcount.storage.event_log import EventQuery
 
 app = typer.Typer(no_args_is_help=True, help="The events that cameras have stored.")
 
@@ -24,7 +24,7 @@ _FORMATS = {"csv": ".csv", "parquet": ".parquet", "jsonl": ".jsonl", "geojson": 
 @app.command()
 def export(
     out: Annotated[Path, typer.Option(help="The file to write.")],
-    since: Annotated[str | None, typer.Option(help="From this time on: 2026-03-01 or 2026-03-01T12:00.")] = None,
+    since: options.Since = None,
     until: Annotated[str | None, typer.Option(help="Up to this time.")] = None,
     camera: Annotated[str | None, typer.Option(help="Only of this camera.")] = None,
     line: Annotated[str | None, typer.Option(help="Only at this line.")] = None,
@@ -34,7 +34,7 @@ def export(
     ] = None,
     zone: Annotated[str | None, typer.Option(help="Time zone of --since and --until. [this machine's]")] = None,
     sites: Annotated[Path | None, typer.Option(help="Coordinates of cameras and lines, for geojson.")] = None,
-    json: JsonOption = False,
+    json: options.Json = False,
 ) -> None:
     """Write stored events to a file, those in the archive too; geojson has the lines with what they counted.
 
@@ -45,7 +45,7 @@ def export(
     from camcount.storage.database import open_database
 
     kind, where = _kind(format, out), zone_of(zone)
-    wanted = {
+    wanted: EventQuery = {
         "camera_id": camera,
         "line": line,
         "label": label,
@@ -68,7 +68,7 @@ def export(
 def archive(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where the Parquet files go.")],
     older_than: Annotated[int, typer.Option(min=1, metavar="DAYS", help="Keep so many days in the database.")] = 90,
-    json: JsonOption = False,
+    json: options.Json = False,
 ) -> None:
     """Move old events to Parquet files, one a day, verified before their rows are deleted.
 
@@ -100,7 +100,7 @@ def _kind(asked: str | None, out: Path) -> str:
     return kind
 
 
-def _pages(store: CountStore, wanted: dict[str, Any]) -> Iterator[list[StoredEvent]]:
+def _pages(store: CountStore, wanted: EventQuery) -> Iterator[list[StoredEvent]]:
     after = 0
     while page := store.events(after=after, limit=_AT_ONCE, **wanted):
         yield page
@@ -127,7 +127,7 @@ def _file(pages: Iterator[list[StoredEvent]], out: Path, kind: str) -> int:
     return many
 
 
-def _lines(pages: Iterator[list[StoredEvent]], wanted: dict[str, Any], out: Path, sites: Path | None) -> int:
+def _lines(pages: Iterator[list[StoredEvent]], wanted: EventQuery, out: Path, sites: Path | None) -> int:
     from camcount.commands.export_formats import as_geojson, write_text
     from camcount.commands.sites import Sites
     from camcount.events import Crossing

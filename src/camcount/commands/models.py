@@ -7,14 +7,13 @@ from typing import cast
 
 import typer
 
-from camcount.commands import console, models_load, models_package, models_registry
-from camcount.commands.console import JsonOption
+from camcount.commands import console, models_handover, models_load, models_package, models_registry, options
 
 app = typer.Typer(invoke_without_command=True, help="Models: packages, the registry, and what camcount knows itself.")
 
 
 @app.callback()
-def models(context: typer.Context, json: JsonOption = False) -> None:
+def models(context: typer.Context, json: options.Json = False) -> None:
     """List the built-in models and the decoders for model files."""
     if context.invoked_subcommand is not None:
         return
@@ -33,7 +32,7 @@ def models(context: typer.Context, json: JsonOption = False) -> None:
 
 _commands = cast(
     "list[dict[str, Callable[..., None]]]",
-    [models_package.COMMANDS, models_registry.COMMANDS, {"load": models_load.load}],
+    [models_package.COMMANDS, models_handover.COMMANDS, models_registry.COMMANDS, {"load": models_load.load}],
 )
 for _name, _command in [pair for commands in _commands for pair in commands.items()]:
     app.command(_name)(_command)

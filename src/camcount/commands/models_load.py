@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from camcount.commands import console
-from camcount.commands.console import JsonOption
+from camcount.commands import console, options
 
 if TYPE_CHECKING:
     from camcount.models.loader import Loader
@@ -23,7 +22,7 @@ def load(
     memory_limit: Annotated[str | None, typer.Option(help="Memory for all together, for example 2GiB.")] = None,
     timeout: Annotated[float | None, typer.Option(help="Seconds for one load. [60]")] = None,
     config: Annotated[Path | None, typer.Option(help="A camcount.yaml with a model_loading section.")] = None,
-    json: JsonOption = False,
+    json: options.Json = False,
 ) -> None:
     """Load models under limits, run each once, unload them; tell states, times and memory.
 
@@ -33,7 +32,7 @@ def load(
     from camcount.models.opening import find_model
     from camcount.settings import load_model_loading
 
-    options = load_model_loading(
+    limits = load_model_loading(
         config,
         {
             "loading_strategy": strategy,
@@ -45,7 +44,7 @@ def load(
     )
     states: list[str] = []
     loader = Loader(
-        find_model, options.settled(), known=references, watch=lambda name, state: states.append(f"{name}: {state}")
+        find_model, limits.settled(), known=references, watch=lambda name, state: states.append(f"{name}: {state}")
     )
     try:
         loader.start()

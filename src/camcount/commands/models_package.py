@@ -1,31 +1,25 @@
-"""``camcount models init, prepare, check, undo, keygen, sign, verify, encrypt, pack``: one package at a time."""
+"""``camcount models init, prepare, check, undo``: from a model file to a package that runs fast."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from camcount.commands import console
-from camcount.commands.console import ClassNamesOption, DecoderOption, InputSizeOption, JsonOption
+from camcount.commands import console, options
 
 if TYPE_CHECKING:
     from camcount.detections import Detections
     from camcount.models.manifest import Step
     from camcount.models.package import Package
 
-PackageArgument = Annotated[Path, typer.Argument(metavar="PACKAGE", help="A package's folder, or an archive of it.")]
-FolderArgument = Annotated[Path, typer.Argument(metavar="PACKAGE", help="A package's folder.")]
 VideoOption = Annotated[
     list[str] | None,
     typer.Option("--video", metavar="SOURCE", help="Judge by this video or folder of pictures. Repeatable. [street]"),
 ]
 FramesOption = Annotated[int, typer.Option(min=1, max=1000, help="Pictures taken from each video.")]
-
-PASSWORD_VARIABLE = "CAMCOUNT_KEY_PASSWORD"
 
 
 def init(
@@ -34,16 +28,16 @@ def init(
     name: Annotated[str | None, typer.Option(help="The package's name. [from the file's]")] = None,
     version: Annotated[str, typer.Option(help="MAJOR.MINOR.PATCH.")] = "1.0.0",
     out: Annotated[Path | None, typer.Option(metavar="FOLDER", help="The package's folder. [its name]")] = None,
-    decoder: DecoderOption = None,
-    class_names: ClassNamesOption = None,
-    input_size: InputSizeOption = None,
+    decoder: options.Decoder = None,
+    class_names: options.ClassNames = None,
+    input_size: options.InputSize = None,
     engine: Annotated[str | None, typer.Option(help="What runs it. [from the file's ending]")] = None,
     licence: Annotated[str, typer.Option(help="Its licence, such as Apache-2.0.")] = "",
     notes: Annotated[str, typer.Option(help="What is new in this version.")] = "",
     dataset: Annotated[str, typer.Option(help="What it was trained on.")] = "",
     parent: Annotated[str, typer.Option(help="The model it was made from, NAME:VERSION.")] = "",
     git_tag: Annotated[str, typer.Option(help="The tag of the code it was trained with.")] = "",
-    json: JsonOption = False,
+    json: options.Json = False,
 ) -> None:
     """Make a package of a model file: look at the file, run it on one picture, and show what it finds."""
     from camcount.detection.drawing import draw_boxes, write_picture
@@ -67,7 +61,7 @@ def init(
     write_picture(shown, draw_boxes(frame.image(), found, sure))
     if json:
         console.print_json(
-            {"package": str(folder), "picture": str(shown), **_summary(package), "found": _rows(found)}
+            {"package": str(folder), "picture": str(shown), **package_summary(package), "found": _rows(found)}
         )
         return
     _print_package(package)
@@ -76,7 +70,7 @@ def init(
 
 
 def prepare(
-    package: FolderArgument,
+    package: options.PackageFolder,
     labels: Annotated[
         str | None, typer.Option(help="Keep only these labels: cuts the rest out of the model.")
     ] = None,
@@ -86,13 +80,13 @@ def prepare(
     video: VideoOption = None,
     frames: FramesOption = 32,
     least: Annotated[float, typer.Option(min=0, max=1, help="Recall and precision that a step must reach.")] = 0.99,
-    json: JsonOption = False,
+    json: options.Json = False,
 ) -> None:
     """Make a package faster for its cameras, keeping only the steps that leave its boxes as they are."""
     prepared = prepared_in_place(package, labels, size, video, frames, least)
     if json:
         console.print_json(
-            {**_summary(prepared), "steps": [step.model_dump() for step in prepared.manifest.preparation]}
+            {**package_summary(prepared), "steps": [step.model_dump() for step in prepared.manifest.preparation]}
         )
         return
     print_steps(prepared.manifest.preparation)
@@ -127,7 +121,7 @@ def prepared_in_place(
 
 
 def check(
-    package: PackageArgument, video: VideoOption = None, frames: FramesOption = 32, json: JsonOption = False
+    package: options.Package, video: VideoOption = None, frames: FramesOption = 32, json: options.Json = False
 ) -> None:
     """Check a package's files, and a prepared model against the plain one in its package."""
     from camcount.errors import ModelLoadFailed
@@ -138,7 +132,7 @@ def check(
 
     with open_package(package) as opened:
         detector_of(opened).close()
-        result: dict[str, Any] = _summary(opened)
+        result: dict[str, Any] = package_summary(opened)
         if opened.manifest.plain is not None:
             found, speed = prepare.check(opened, samples(video or (), frames))
             result |= {"recall": found.recall, "precision": found.precision, "times_as_fast": round(speed, 2)}
@@ -156,7 +150,7 @@ def check(
         typer.echo(f"against the plain model: {result['agreement']}; {result['times_as_fast']}x as fast")
 
 
-def undo(package: FolderArgument) -> None:
+def undo(package: options.PackageFolder) -> None:
     """Take a package back to what it was before it was prepared."""
     from camcount.models.package import open_package
     from camcount.models.prepare import undo
@@ -165,91 +159,11 @@ def undo(package: FolderArgument) -> None:
     typer.echo(f"{done.manifest.reference} is as it was made")
 
 
-def seal(package: FolderArgument) -> None:
-    """List the files of a package anew, after a change to them or to model.yaml."""
-    from camcount.models.package import seal
-
-    sealed = seal(package)
-    typer.echo(f"{sealed.manifest.reference}: {len(sealed.manifest.files)} files listed")
-
-
-def keygen(
-    private: Annotated[Path, typer.Argument(metavar="PRIVATE", help="Where the private key goes.")],
-    public: Annotated[Path, typer.Argument(metavar="PUBLIC", help="Where the public key goes.")],
-) -> None:
-    """Make a pair of keys to sign packages with; CAMCOUNT_KEY_PASSWORD protects the private one."""
-    from camcount.models.signing import new_key_pair
-
-    new_key_pair(private, public, os.environ.get(PASSWORD_VARIABLE))
-    typer.echo(f"wrote {private} (keep it secret) and {public} (give it to whoever verifies)")
-
-
-def sign(
-    package: FolderArgument,
-    key: Annotated[Path, typer.Option(help="The private key; CAMCOUNT_KEY_PASSWORD holds its password.")],
-) -> None:
-    """Sign a package."""
-    from camcount.models import signing
-    from camcount.models.package import open_package
-
-    opened = open_package(package)
-    path = signing.sign(opened, key, os.environ.get(PASSWORD_VARIABLE))
-    typer.echo(f"{opened.manifest.reference} is signed: {path}")
-
-
-def verify(
-    package: PackageArgument, key: Annotated[Path, typer.Option(help="The public key.")], json: JsonOption = False
-) -> None:
-    """Check that a package is signed with a key, and unchanged since."""
-    from camcount.models import signing
-    from camcount.models.package import open_package
-
-    with open_package(package) as opened:
-        signing.verify_signature(opened, key)
-        if json:
-            console.print_json({**_summary(opened), "signed": True})
-            return
-        typer.echo(f"{opened.manifest.reference} is signed with this key, and unchanged since")
-
-
-def new_key() -> None:
-    """Make a key to encrypt models with, for CAMCOUNT_MODEL_KEY."""
-    from camcount.models.encryption import new_key
-
-    typer.echo(new_key())
-
-
-def encrypt(package: FolderArgument) -> None:
-    """Encrypt a package's model files at rest, with the key in CAMCOUNT_MODEL_KEY."""
-    from camcount.models.encryption import the_key
-    from camcount.models.package import encrypted, open_package
-
-    done = encrypted(open_package(package), the_key())
-    files = done.manifest.encryption.files if done.manifest.encryption else ()
-    typer.echo(f"{done.manifest.reference}: encrypted {', '.join(files)}; it is unsigned now")
-
-
-def pack(
-    package: FolderArgument, archive: Annotated[Path, typer.Argument(metavar="ARCHIVE", help=".zip or .tar.gz")]
-) -> None:
-    """Put a package into one archive."""
-    from camcount.models.package import pack
-
-    typer.echo(f"wrote {pack(package, archive)}")
-
-
 COMMANDS = {
     "init": init,
     "prepare": prepare,
     "check": check,
     "undo": undo,
-    "seal": seal,
-    "keygen": keygen,
-    "sign": sign,
-    "verify": verify,
-    "key": new_key,
-    "encrypt": encrypt,
-    "pack": pack,
 }
 """What to register under ``camcount models``, by name."""
 
@@ -288,7 +202,8 @@ def _labels(package: Package, text: str | None) -> tuple[str, ...] | None:
     return vocabulary(tuple(package.manifest.labels.values()), labels=wanted).labels
 
 
-def _summary(package: Package) -> dict[str, Any]:
+def package_summary(package: Package) -> dict[str, Any]:
+    """What a package is, ready for JSON."""
     manifest = package.manifest
     return {
         "model": manifest.reference,

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from camcount.commands import console
-from camcount.commands.console import JsonOption
+from camcount.commands import console, options
 from camcount.commands.models_package import prepared_in_place, print_steps
 from camcount.errors import UsageError
 
@@ -39,7 +38,7 @@ def register(
         ),
     ] = None,
     labels: Annotated[str | None, typer.Option(help="With --prepare: keep only these labels.")] = None,
-    json: JsonOption = False,
+    json: options.Json = False,
 ) -> None:
     """Add a package to the registry as the version that its model.yaml names."""
     from camcount.models.opening import open_reference
@@ -62,7 +61,7 @@ def register(
         typer.echo(f"{made.version.reference} is registered already, with the same content")
 
 
-def list_models(json: JsonOption = False) -> None:
+def list_models(json: options.Json = False) -> None:
     """List the models of the registry."""
     models = _registry().models()
     if json:
@@ -74,7 +73,7 @@ def list_models(json: JsonOption = False) -> None:
         typer.echo("none yet: 'camcount models pull yolox-nano' fetches one, 'camcount models register' adds one")
 
 
-def show(model: ReferenceArgument, json: JsonOption = False) -> None:
+def show(model: ReferenceArgument, json: options.Json = False) -> None:
     """Show one version: where it comes from, what was measured, what was made from it."""
     from camcount.models.registered import lineage
 
@@ -95,7 +94,7 @@ def show(model: ReferenceArgument, json: JsonOption = False) -> None:
     _print_rows(found.reference, ("field", "value"), [(name, value) for name, value in _lines(told) if value])
 
 
-def versions(name: Annotated[str, typer.Argument(help="The model.")], json: JsonOption = False) -> None:
+def versions(name: Annotated[str, typer.Argument(help="The model.")], json: options.Json = False) -> None:
     """List the versions of a model, the highest first."""
     found = _registry().versions(name)
     if json:
@@ -110,7 +109,7 @@ def alias(
     alias: Annotated[str, typer.Argument(help="champion, challenger or another word.")],
     why: WhyOption = "",
     remove: Annotated[bool, typer.Option("--remove", help="Take the alias away.")] = False,
-    json: JsonOption = False,
+    json: options.Json = False,
 ) -> None:
     """Point an alias at a version; the next run that names the alias uses it."""
     registry = _registry()
@@ -131,7 +130,7 @@ def alias(
 
 
 def history(
-    name: Annotated[str | None, typer.Argument(help="Only this model.")] = None, json: JsonOption = False
+    name: Annotated[str | None, typer.Argument(help="Only this model.")] = None, json: options.Json = False
 ) -> None:
     """Show who made what champion, when and why, the oldest first. Nothing is ever taken out."""
     found = _registry().history(name)
@@ -159,7 +158,7 @@ def pull(
         typer.Argument(help="A model of the registry or the catalogue; without it the catalogue is listed."),
     ] = None,
     to: Annotated[Path | None, typer.Option(help="Put the package's folder here too.")] = None,
-    json: JsonOption = False,
+    json: options.Json = False,
 ) -> None:
     """Fetch a model: a registered one to this machine, one of the catalogue into the registry."""
     from camcount.errors import ModelNotFound
@@ -189,7 +188,7 @@ def export(
     extras: Annotated[
         Path | None, typer.Option(help="Write checkpoints and scripts into 'extras' in this folder.")
     ] = None,
-    json: JsonOption = False,
+    json: options.Json = False,
 ) -> None:
     """Write a registered package as a folder or an archive, to take it elsewhere."""
     from camcount.models.package import pack
@@ -205,7 +204,7 @@ def export(
         typer.echo(f"wrote {package.manifest.reference} to {written}")
 
 
-def remove(model: ReferenceArgument, why: WhyOption = "", json: JsonOption = False) -> None:
+def remove(model: ReferenceArgument, why: WhyOption = "", json: options.Json = False) -> None:
     """Delete a version and its files; the history keeps what it was used for, and its number stays taken."""
     gone = _registry().remove(model, why)
     if json:
@@ -217,7 +216,7 @@ def remove(model: ReferenceArgument, why: WhyOption = "", json: JsonOption = Fal
 def tag(
     model: ReferenceArgument,
     changes: Annotated[list[str], typer.Argument(metavar="KEY=VALUE…", help="Tags to set; KEY= takes one away.")],
-    json: JsonOption = False,
+    json: options.Json = False,
 ) -> None:
     """Set or take away tags of a version."""
     registry = _registry()
@@ -237,7 +236,7 @@ def tag(
 def diff(
     old: ReferenceArgument,
     new: Annotated[str, typer.Argument(metavar="OTHER", help="Another one, or a path to a package.")],
-    json: JsonOption = False,
+    json: options.Json = False,
 ) -> None:
     """Compare two packages field by field."""
     from camcount.models.opening import open_reference

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import orjson
 import typer
 
+from camcount.commands import options
+
 if TYPE_CHECKING:
     from camcount.storage.counts import CountStore, StoredInterval
     from camcount.storage.interval_log import Step
@@ -23,7 +25,7 @@ def report(
     period: Annotated[
         str | None, typer.Option(help="today, yesterday, 7d, 24h, 2026-03 or 2026-03-01. [today]")
     ] = None,
-    since: Annotated[str | None, typer.Option(help="From this time on: 2026-03-01 or 2026-03-01T12:00.")] = None,
+    since: options.Since = None,
     until: Annotated[str | None, typer.Option(help="Up to this time. [now]")] = None,
     every: Annotated[str | None, typer.Option(help="1m, 15m, 1h or 1d. [what suits the period]")] = None,
     camera: Annotated[str | None, typer.Option(help="Only this camera.")] = None,

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from camcount.commands import console
-from camcount.commands.console import JsonOption
+from camcount.commands import console, options
 
 if TYPE_CHECKING:
     from camcount.counting.site import Site
@@ -20,7 +19,7 @@ def site(
     ],
     config: Annotated[Path, typer.Option(help="A site.yaml: doors, floors, ways. See docs/sites.md.")],
     every: Annotated[str, typer.Option(help="Steps of the occupancy, for example 1m or 1h.")] = "15m",
-    json: JsonOption = False,
+    json: options.Json = False,
 ) -> None:
     """Count a site with several doors and cameras: who is inside, who went from where to where, nobody twice.
 

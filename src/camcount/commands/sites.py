@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from camcount.errors import UsageError
+from camcount.errors import UsageError, words_of
 
 Place = tuple[float, float]
 """Longitude and latitude in degrees, WGS 84."""
@@ -70,8 +70,7 @@ def _read(path: Path) -> dict[str, Site]:
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from None
     except (yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError) as error:
-        words = " ".join(str(error).split())
-        raise UsageError(f"{path} is no sites file ({words}): write {_EXAMPLE}") from None
+        raise UsageError(f"{path} is no sites file ({words_of(error)}): write {_EXAMPLE}") from None
 
 
 def _site(camera_id: str, one: dict[str, Any]) -> Site:

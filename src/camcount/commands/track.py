@@ -7,36 +7,23 @@ from typing import Annotated, Any
 
 import typer
 
-from camcount.commands import console
-from camcount.commands.console import (
-    AppearanceOption,
-    ConfidenceOption,
-    DecoderOption,
-    DetectionsOption,
-    FpsOption,
-    JsonOption,
-    LabelsOption,
-    ModelOption,
-    SizeOption,
-    SourceArgument,
-    TrackerOption,
-)
+from camcount.commands import console, options
 
 
 def track(
     context: typer.Context,
-    source: SourceArgument = None,
+    source: options.Source = None,
     out: Annotated[Path, typer.Option(help="Where to write the tracks (MOTChallenge format).")] = Path("tracks.txt"),
-    detections: DetectionsOption = None,
-    fps: FpsOption = None,
-    size: SizeOption = None,
-    model: ModelOption = None,
-    decoder: DecoderOption = None,
-    labels: LabelsOption = None,
-    confidence: ConfidenceOption = None,
-    tracker: TrackerOption = None,
-    appearance: AppearanceOption = None,
-    json: JsonOption = False,
+    detections: options.Detections = None,
+    fps: options.Fps = None,
+    size: options.Size = None,
+    model: options.Model = None,
+    decoder: options.Decoder = None,
+    labels: options.Labels = None,
+    confidence: options.Confidence = None,
+    tracker: options.Tracker = None,
+    appearance: options.Appearance = None,
+    json: options.Json = False,
 ) -> None:
     """Follow objects from frame to frame and write their tracks.
 

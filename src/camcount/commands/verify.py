@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from camcount.commands import console
-from camcount.commands.console import JsonOption, LineOption
+from camcount.commands import console, options
 
 if TYPE_CHECKING:
     from camcount.evaluation.review import Review
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 def verify(
     source: Annotated[str, typer.Argument(metavar="SOURCE", help="The video that was counted.")],
     events: Annotated[Path, typer.Option(help="What was counted: the --events file of that run.")],
-    line: LineOption = None,
+    line: options.Line = None,
     truth: Annotated[Path | None, typer.Option(help="A truth file answers in place of a person.")] = None,
     answers: Annotated[Path | None, typer.Option(help="A filled-in answers.csv: only report.")] = None,
     out: Annotated[Path, typer.Option(help="Folder for the strips, the page and the answers.")] = Path("verify"),
@@ -31,13 +30,13 @@ def verify(
     serve: Annotated[bool, typer.Option(help="Show the page; --no-serve only writes the folder.")] = True,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the page, 0 for any.")] = 0,
     config: Annotated[Path | None, typer.Option(help="A camcount.yaml with the lines.")] = None,
-    json: JsonOption = False,
+    json: options.Json = False,
 ) -> None:
     """Draw a sample of crossings and moments, show each as a strip, and report accuracy with its uncertainty.
 
     camcount verify gate.mp4 --events crossings.jsonl --line "gate=0.1,0.5,0.9,0.5"
     """
-    from camcount.app import open_source
+    from camcount.app_open import open_source
     from camcount.counting.intervals import parse_duration
     from camcount.evaluation.review import answers_from_truth, plan, read_answers
     from camcount.evaluation.review_report import report
@@ -72,7 +71,7 @@ def verify(
 
 
 def _write_folder(review: Review, settings: Settings, lines: list[Line], out: Path, *, quiet: bool) -> None:
-    from camcount.app import open_source
+    from camcount.app_open import open_source
     from camcount.commands.review_page import page
     from camcount.errors import UsageError
     from camcount.evaluation.review import write_answers

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from camcount.events import Crossing, FlowCompleted
+from camcount.events import Crossing, Event, FlowCompleted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,9 +33,9 @@ class FlowCounter:
         self._settings = settings or FlowSettings()
         self.reset()
 
-    def update(self, crossings: Sequence[Crossing], time_s: float) -> list[FlowCompleted]:
-        """Takes what the line counter found by ``time_s``."""
-        self._recent += crossings
+    def update(self, events: Sequence[Event], time_s: float) -> list[FlowCompleted]:
+        """Takes what the line counter found by ``time_s``; only crossings matter."""
+        self._recent += [event for event in events if isinstance(event, Crossing)]
         return self._pair(time_s - self._settings.settle_s)
 
     def finish(self, time_s: float) -> list[FlowCompleted]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from camcount.counting.crossing import CrossingSettings
 from camcount.counting.flows import FlowCounter, FlowSettings
@@ -13,7 +13,7 @@ from camcount.counting.joins import Unlike
 from camcount.counting.lines import LineCounter
 from camcount.counting.zones import ZoneCounter, ZoneSettings
 from camcount.detections import Tracks
-from camcount.events import Crossing, Event
+from camcount.events import Event
 from camcount.geometry import Anchor, Line, Zone
 
 _Shape = TypeVar("_Shape", Line, Zone)
@@ -45,25 +45,9 @@ class SceneCounter:
         flow: FlowSettings | None = None,
         unlike: Unlike | None = None,
     ) -> None:
-        self._lines = LineCounter(
-            _limited(lines, labels),
-            width,
-            height,
-            anchor=anchor,
-            camera_id=camera_id,
-            start_time=start_time,
-            settings=crossing,
-            unlike=unlike,
-        )
-        self._zones = ZoneCounter(
-            _limited(zones, labels),
-            width,
-            height,
-            anchor=anchor,
-            camera_id=camera_id,
-            start_time=start_time,
-            settings=zone,
-        )
+        place: dict[str, Any] = {"anchor": anchor, "camera_id": camera_id, "start_time": start_time}
+        self._lines = LineCounter(limited(lines, labels), width, height, settings=crossing, unlike=unlike, **place)
+        self._zones = ZoneCounter(limited(zones, labels), width, height, settings=zone, **place)
         self._flows = FlowCounter(flow) if len(lines) > 1 else None
 
     def update(self, tracks: Tracks, time_s: float) -> list[Event]:
@@ -71,7 +55,7 @@ class SceneCounter:
         crossings = self._lines.update(tracks, time_s)
         events = crossings + self._zones.update(tracks, time_s)
         if self._flows is not None:
-            events += self._flows.update([c for c in crossings if isinstance(c, Crossing)], time_s)
+            events += self._flows.update(crossings, time_s)
         return events
 
     def finish(self, time_s: float) -> list[Event]:
@@ -79,7 +63,7 @@ class SceneCounter:
         crossings = self._lines.finish(time_s)
         events = crossings + self._zones.finish(time_s)
         if self._flows is not None:
-            events += self._flows.update([c for c in crossings if isinstance(c, Crossing)], time_s)
+            events += self._flows.update(crossings, time_s)
             events += self._flows.finish(time_s)
         return events
 
@@ -95,5 +79,6 @@ class SceneCounter:
         return self._zones.occupancy()
 
 
-def _limited(shapes: Sequence[_Shape], labels: tuple[str, ...] | None) -> list[_Shape]:
+def limited(shapes: Sequence[_Shape], labels: tuple[str, ...] | None) -> list[_Shape]:
+    """The shapes, with these labels where one does not say itself what it counts."""
     return [replace(shape, labels=labels) if shape.labels is None else shape for shape in shapes]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import numpy as np
 
@@ -173,15 +174,9 @@ class ZoneCounter:
         how = "was first seen inside" if stay.first_look else "came in over the edge"
         track.waiting.append(
             ZoneEntered(
-                camera_id=self._camera_id,
-                time_s=at.time_s,
-                time=self._clock(at.time_s),
-                track_id=number,
+                **self._seen(number, zone, at),
                 label=stay.label,
-                confidence=at.confidence,
                 reason=f"{how} and stayed {self._settings.hold_s:g} s",
-                point=at.point,
-                zone=shape.name,
             )
         )
 
@@ -191,18 +186,21 @@ class ZoneCounter:
             return
         track.waiting.append(
             ZoneLeft(
-                camera_id=self._camera_id,
-                time_s=at.time_s,
-                time=self._clock(at.time_s),
-                track_id=number,
-                label=stay.label,
-                confidence=at.confidence,
-                reason=reason,
-                point=at.point,
-                zone=self._zones[zone].name,
-                dwell_s=at.time_s - stay.entered_s,
+                **self._seen(number, zone, at), label=stay.label, reason=reason, dwell_s=at.time_s - stay.entered_s
             )
         )
+
+    def _seen(self, number: int, zone: int, at: _Sight) -> dict[str, Any]:
+        """What every event of a zone says of the sight that it rests on."""
+        return {
+            "camera_id": self._camera_id,
+            "time_s": at.time_s,
+            "time": self._clock(at.time_s),
+            "track_id": number,
+            "confidence": at.confidence,
+            "point": at.point,
+            "zone": self._zones[zone].name,
+        }
 
     def _lost(self, time_s: float) -> list[Event]:
         events: list[Event] = []

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from camcount.delivery.cloudevents import as_json
 from camcount.delivery.log import StoredEvent
 from camcount.delivery.options import RedisStreamSettings
-from camcount.errors import Undelivered, UsageError
+from camcount.errors import Undelivered, UsageError, words_of
 
 try:
     import redis
@@ -62,8 +62,7 @@ class RedisStreamOutlet:
         try:
             return what()
         except (redis.RedisError, OSError) as error:
-            words = " ".join(str(error).split())
-            raise Undelivered(f"Redis at {self._settings.address} does not take events: {words}") from None
+            raise Undelivered(f"Redis at {self._settings.address} does not take events: {words_of(error)}") from None
 
 
 def _fields(stored: StoredEvent) -> dict[Any, Any]:

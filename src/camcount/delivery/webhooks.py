@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from camcount.delivery.cloudevents import CONTENT_TYPE, as_json
 from camcount.delivery.log import StoredEvent
 from camcount.delivery.options import WebhookSettings
-from camcount.errors import Undelivered, UsageError
+from camcount.errors import Undelivered, UsageError, words_of
 
 _SECRET = "whsec_"
 _BATCH = 50
@@ -55,7 +55,8 @@ class WebhookOutlet:
                 with self._turns:
                     status, headers = self._post(stored)
             except (OSError, http.client.HTTPException) as error:
-                raise Undelivered(f"the receiver cannot be reached: {_words(error)}", delivered=delivered) from None
+                reason = words_of(error, 200)
+                raise Undelivered(f"the receiver cannot be reached: {reason}", delivered=delivered) from None
             if not 200 <= status < 300:
                 raise _refused(status, headers, delivered)
 
@@ -135,10 +136,6 @@ def _refused(status: int, headers: Mapping[str, str], delivered: int) -> Undeliv
     wait_s = min(float(asked), _LONGEST_RETRY_AFTER_S) if asked.isascii() and asked.isdigit() else None
     hint = ": redirects are not followed" if 300 <= status < 400 else ""
     return Undelivered(f"the receiver answered {status}{hint}", delivered=delivered, retry_after_s=wait_s)
-
-
-def _words(error: BaseException) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__
 
 
 @cache

@@ -10,7 +10,7 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from camcount.errors import ModelError, ModelLoadFailed, ModelNotFound, UsageError
+from camcount.errors import ModelError, ModelLoadFailed, ModelNotFound, UsageError, words_of
 from camcount.protocols import TensorInfo
 
 _DTYPES = {
@@ -127,6 +127,6 @@ def _tensor_info(node: Any) -> TensorInfo:
 
 
 def _one_line(error: Exception) -> str:
-    text = " ".join(str(error).split())
+    text = words_of(error)
     # "[ONNXRuntimeError] : 7 : INVALID_PROTOBUF : what it is about"
     return text.split(" : ", 3)[-1][:200] if text.startswith("[ONNXRuntimeError]") else text[:200]

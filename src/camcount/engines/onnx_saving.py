@@ -7,7 +7,7 @@ from pathlib import Path
 
 import onnxruntime as ort
 
-from camcount.errors import ModelLoadFailed
+from camcount.errors import ModelLoadFailed, words_of
 
 
 def simplified(content: bytes) -> bytes:
@@ -29,5 +29,4 @@ def simplified(content: bytes) -> bytes:
             ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
             return target.read_bytes()
         except Exception as error:  # the runtime's own exceptions share no class but this one
-            text = " ".join(str(error).split())[:200]
-            raise ModelLoadFailed(f"the model cannot be simplified: {text}") from error
+            raise ModelLoadFailed(f"the model cannot be simplified: {words_of(error, 200)}") from error

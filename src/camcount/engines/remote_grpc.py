@@ -10,7 +10,7 @@ import grpc
 import numpy as np
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
-from camcount.engines.open_inference import DATATYPES, datatype, tensors
+from camcount.engines.open_inference import CONTENTS, DATATYPES, datatype, tensors
 from camcount.engines.tensors import Array, one_line
 from camcount.errors import (
     CamcountError,
@@ -24,21 +24,6 @@ from camcount.errors import (
 from camcount.protocols import TensorInfo
 
 _ANY_SIZE = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
-
-_FIELDS = {
-    "BOOL": "bool_contents",
-    "UINT8": "uint_contents",
-    "UINT16": "uint_contents",
-    "UINT32": "uint_contents",
-    "UINT64": "uint64_contents",
-    "INT8": "int_contents",
-    "INT16": "int_contents",
-    "INT32": "int_contents",
-    "INT64": "int64_contents",
-    "FP32": "fp32_contents",
-    "FP64": "fp64_contents",
-}
-"""Where an answer that is not in binary has its values."""
 
 
 class OpenInferenceGrpc:
@@ -156,6 +141,6 @@ def _arrays(reply: Any, outputs: Sequence[str]) -> list[Array]:
         if reply.raw_output_contents:
             flat = np.frombuffer(bytearray(reply.raw_output_contents[number]), dtype)
         else:
-            flat = np.array(getattr(entry.contents, _FIELDS[entry.datatype]), dtype)
+            flat = np.array(getattr(entry.contents, CONTENTS[entry.datatype]), dtype)
         found[entry.name] = flat.reshape(list(entry.shape))
     return [found[name] for name in outputs or found]

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import yaml
 
-from camcount.errors import GeometryError, UsageError
+from camcount.errors import GeometryError, UsageError, words_of
 from camcount.events import Direction
 from camcount.geometry import Anchor, Line
 
@@ -111,7 +111,7 @@ def _read(path: Path) -> Any:
     except FileNotFoundError:
         raise UsageError(f"no truth file {path}: check the spelling") from None
     except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
-        raise UsageError(f"{path} is not a readable YAML file: {' '.join(str(error).split())}") from None
+        raise UsageError(f"{path} is not a readable YAML file: {words_of(error)}") from None
 
 
 class _Node:

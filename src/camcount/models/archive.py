@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from camcount.errors import DiskFull, ModelLoadFailed, UsageError
+from camcount.errors import DiskFull, ModelLoadFailed, UsageError, words_of
 from camcount.models.files import inside
 
 SUFFIXES = (".zip", ".tar.gz", ".tgz")
@@ -47,14 +47,14 @@ def extract(path: Path, target: Path, *, max_bytes: int = MAX_BYTES) -> None:
     try:
         _write(members(path), path, target, max_bytes)
     except (zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, EOFError, RuntimeError, ValueError) as error:
-        raise ModelLoadFailed(f"{path} is no archive that can be unpacked: {_one_line(error)}") from error
+        raise ModelLoadFailed(f"{path} is no archive that can be unpacked: {words_of(error)}") from error
     except OSError as error:
         if error.errno == errno.ENOSPC:
             raise DiskFull(f"no room to unpack {path} in {target.parent}: free some space or set TMPDIR") from error
-        raise ModelLoadFailed(f"{path} cannot be unpacked: {_one_line(error)}") from error
+        raise ModelLoadFailed(f"{path} cannot be unpacked: {words_of(error)}") from error
     except Exception as error:
         if type(error).__module__ == "zlib":  # zlib.error has no base of its own
-            raise ModelLoadFailed(f"{path} is damaged: {_one_line(error)}") from error
+            raise ModelLoadFailed(f"{path} is damaged: {words_of(error)}") from error
         raise
 
 
@@ -137,7 +137,7 @@ def write(root: Path, names: Iterable[str], path: Path) -> None:
         pack(root, sorted(names), part)
         part.replace(path)
     except OSError as error:
-        raise DiskFull(f"{path} cannot be written: {_one_line(error)}") from error
+        raise DiskFull(f"{path} cannot be written: {words_of(error)}") from error
     finally:
         part.unlink(missing_ok=True)
 
@@ -165,7 +165,3 @@ def _write_tar(root: Path, names: list[str], path: Path) -> None:
             info.mode = 0o644
             with (root / name).open("rb") as source:
                 archive.addfile(info, source)
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from camcount.detection.recognise import recognise
 from camcount.engines.onnx import OnnxEngine
-from camcount.errors import ModelNotFound, UsageError
+from camcount.errors import ModelNotFound, UsageError, words_of
 from camcount.models.download import download
 from camcount.models.home import home
 from camcount.models.manifest import Manifest, manifest_of, picture_fields
@@ -60,7 +60,7 @@ def catalogue() -> dict[str, Entry]:
         with path.open("rb") as file:
             return {name: Entry(name=name, **entry) for name, entry in tomllib.load(file).items()}
     except (OSError, tomllib.TOMLDecodeError, TypeError) as error:
-        raise UsageError(f"the catalogue {path} cannot be used: {' '.join(str(error).split())}") from error
+        raise UsageError(f"the catalogue {path} cannot be used: {words_of(error)}") from error
 
 
 def entry_named(name: str) -> Entry:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-import yaml
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -22,11 +20,9 @@ from pydantic import (
 
 from camcount.detection.decoders import DECODERS
 from camcount.detection.spec import Colour, Fit, Layout, ModelSpec
-from camcount.errors import ModelLoadFailed, ModelNotFound, ModelVersionMismatch
-from camcount.models.files import MANIFEST, inside
+from camcount.errors import ModelLoadFailed, ModelVersionMismatch
+from camcount.models.files import inside
 from camcount.models.version import SEMVER, parse_version
-
-_LIMIT = 2_000_000
 
 
 def _version(text: Any) -> Any:
@@ -36,14 +32,14 @@ def _version(text: Any) -> Any:
         raise ValueError(str(error)) from None
 
 
-def _lists(value: Any) -> Any:
+def lists(value: Any) -> Any:
     """Tuples as JSON has them."""
     if isinstance(value, Mapping):
-        return {key: _lists(entry) for key, entry in value.items()}
-    return [_lists(entry) for entry in value] if isinstance(value, (list, tuple)) else value
+        return {key: lists(entry) for key, entry in value.items()}
+    return [lists(entry) for entry in value] if isinstance(value, (list, tuple)) else value
 
 
-Options = Annotated[dict[str, JsonValue], BeforeValidator(_lists)]
+Options = Annotated[dict[str, JsonValue], BeforeValidator(lists)]
 FileName = Annotated[str, Field(min_length=1, max_length=255), AfterValidator(inside)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
 SemVer = Annotated[str, BeforeValidator(_version), Field(json_schema_extra={"pattern": SEMVER})]
@@ -283,9 +279,6 @@ class Manifest(_Part):
 _SELECTION = ("nms_iou", "kind_iou", "max_detections")
 _PICTURE = ("fit", "colour", "layout", "pad", "scale", "mean", "std")
 
-_ALWAYS = ("name", "version", "task", "engine", "artifact", "safe")
-"""Fields that a written manifest shows even where they have their default."""
-
 
 def _frozen(value: JsonValue) -> Any:
     return tuple(_frozen(entry) for entry in value) if isinstance(value, list) else value
@@ -320,45 +313,6 @@ def manifest_of(values: Any, origin: str) -> Manifest:
         message = f"{origin}: {where + ': ' if where else ''}{first['msg'].removeprefix('Value error, ')}"
         kind = ModelVersionMismatch if first["loc"] == ("version",) else ModelLoadFailed
         raise kind(" ".join(message.split())) from None
-
-
-def load_manifest(path: str | Path) -> Manifest:
-    """The manifest in a file, or in a folder's `model.yaml`.
-
-    Raises:
-        ModelNotFound: there is no such file.
-        ModelVersionMismatch, ModelLoadFailed: as `manifest_of`.
-    """
-    file = Path(path)
-    if file.is_dir():
-        file /= MANIFEST
-    try:
-        if file.stat().st_size > _LIMIT:
-            raise ModelLoadFailed(f"{file} is larger than {_LIMIT} bytes: this is no manifest")
-        return manifest_of(_read(file), str(file))
-    except FileNotFoundError:
-        raise ModelNotFound(f"no manifest {file}: write one with 'camcount models init'") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
-        raise ModelLoadFailed(f"{file} is not a readable YAML file: {' '.join(str(error).split())}") from None
-
-
-def _read(file: Path) -> Any:
-    text = file.read_text(encoding="utf-8")
-    if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text)):
-        # a few lines of aliases to aliases unfold to gigabytes
-        raise ModelLoadFailed(f"{file} uses YAML aliases (*name): write the values out")
-    return yaml.safe_load(text)
-
-
-def save_manifest(manifest: Manifest, folder: str | Path) -> Path:
-    """Writes `model.yaml` into a folder, whole or not at all; gives the file's path."""
-    file = Path(folder) / MANIFEST
-    values = _lists(manifest.model_dump(include=set(_ALWAYS)) | manifest.model_dump(exclude_defaults=True))
-    part = file.with_suffix(".part")
-    text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=110, default_flow_style=None)
-    part.write_text(text, encoding="utf-8")
-    part.replace(file)
-    return file
 
 
 def json_schema() -> str:

@@ -11,7 +11,8 @@ from typing import Self
 from camcount.errors import ModelLoadFailed, ModelNotFound
 from camcount.models import archive, encryption
 from camcount.models.files import MANIFEST, SIGNATURE, digests, holds_pickle, listing, sha256
-from camcount.models.manifest import Manifest, load_manifest, save_manifest
+from camcount.models.manifest import Manifest
+from camcount.models.manifest_file import load_manifest, save_manifest
 
 
 class Package:

@@ -28,6 +28,7 @@ from camcount.models.prepare_steps import (
     free_batch,
     in_cheaper_form,
     keep_labels,
+    narrower,
     rectangle,
     simplify,
 )
@@ -35,6 +36,8 @@ from camcount.models.prepare_steps import (
 LEAST = 0.99
 _ENOUGH = 10
 """Fewer sure boxes than this prove nothing."""
+_ENOUGH_UNSEEN = 100
+"""And fewer than this nothing of what was fitted to other pictures."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +79,14 @@ class Preparation:
         draft = self._try("constants folded", draft, simplify)
         for name, form in FORMS.items():
             draft = self._try(name, draft, partial(in_cheaper_form, form=form))
+        if self.wishes.labels is not None:
+            draft = self._narrower(draft)
         return draft
+
+    def _narrower(self, draft: Draft) -> Draft:
+        """Fitted to every other picture, judged by the rest: what was learned by heart would not hold elsewhere."""
+        fitted = partial(narrower, frames=self.frames[::2], found=self._answers[::2])
+        return self._try("class branches narrowed", draft, fitted, unseen=range(1, len(self.frames), 2))
 
     def _sizes(self) -> Iterator[Size]:
         main = self.plain.main
@@ -89,26 +99,33 @@ class Preparation:
         yield from (size for size in dict.fromkeys(wanted) if size != main)
 
     def _try(
-        self, name: str, before: Draft, change: Callable[[Draft], tuple[Draft, str]], size: Size | None = None
+        self,
+        name: str,
+        before: Draft,
+        change: Callable[[Draft], tuple[Draft, str]],
+        size: Size | None = None,
+        unseen: Sequence[int] = (),
     ) -> Draft:
         try:
             after, detail = change(before)
-            kept, step = self._judge(name, before, after, detail, size)
+            rows, least = (unseen, _ENOUGH_UNSEEN) if unseen else (self._rows(after, size), _ENOUGH)
+            kept, step = self._judge(name, before, after, detail, size, rows, least)
         except (CannotChange, ModelError) as error:
             kept, step = before, Step(name=name, kept=False, detail=f"not possible: {error}")
         self.steps.append(step)
         self.report(step)
         return kept
 
-    def _judge(self, name: str, before: Draft, after: Draft, detail: str, size: Size | None) -> tuple[Draft, Step]:
-        rows = self._rows(after, size)
+    def _judge(
+        self, name: str, before: Draft, after: Draft, detail: str, size: Size | None, rows: Sequence[int], least: int
+    ) -> tuple[Draft, Step]:
         if not rows:
             return before, Step(name=name, kept=False, detail=f"{detail}; no sample picture has this shape")
         frames = [self.frames[row] for row in rows]
         changed = after.detector(size)
         found = agreement([self._answers[row] for row in rows], answers(changed, frames), after.spec.labels)
         holds = min(found.recall, found.precision) >= self.wishes.least
-        enough = found.plain_sure >= _ENOUGH
+        enough = found.plain_sure >= least
         speed = times_as_fast(before.detector(), changed, _spread(frames, 16), self.wishes.rounds)
         if not enough:
             detail += f"; only {found.plain_sure} sure boxes in the sample pictures: give a video with more in it"

@@ -123,7 +123,7 @@ class Graph(Nodes):
         Raises:
             CannotChange: no layer has one output per class, or the classes' scores depend on one another.
         """
-        heads = list(self._class_heads(classes))
+        heads = list(self.class_heads(classes))
         if not heads:
             raise CannotChange(f"no last layer with {classes} class outputs was found")
         self._require_independence()
@@ -134,6 +134,10 @@ class Graph(Nodes):
                 node.input[place] = self.new_constant(node.input[place], self.constant(node.input[place])[rows])
         self._settle(old_classes=classes, new_classes=len(kept))
         return len(heads)
+
+    def also_give(self, names: Sequence[str]) -> None:
+        """Makes inner values outputs too, behind those that there are."""
+        self.graph.output.extend(self._onnx.ValueInfoProto(name=name) for name in names)
 
     def _settle(self, old_classes: int = 0, new_classes: int = 0) -> None:
         """Derives the targets of all Reshapes and the parts of all Splits anew, from the input on."""
@@ -189,7 +193,7 @@ class Graph(Nodes):
             elif len(node.input) > 1:
                 node.input[1] = self.new_constant(node.input[1], np.array(sizes, np.int64))
 
-    def _class_heads(self, classes: int) -> Iterator[tuple[Any, int]]:
+    def class_heads(self, classes: int) -> Iterator[tuple[Any, int]]:
         """Convolutions that give class scores, and the first of their outputs that does."""
         users = self.users()
         for node in self.graph.node:

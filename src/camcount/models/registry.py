@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,19 +18,12 @@ from typing import TYPE_CHECKING, Any
 
 import stamina
 
-from camcount.errors import CamcountError, ModelNotFound, ModelVersionMismatch, ServiceError, UsageError
+from camcount.errors import ModelNotFound, ModelVersionMismatch, ServiceError, UsageError
 from camcount.models.cache import PackageCache
 from camcount.models.history import History, in_order
-from camcount.models.home import (
-    URL_VARIABLE,
-    artifacts_for,
-    database_file,
-    home,
-    registry_url,
-    user,
-    without_password,
-)
+from camcount.models.home import artifacts_for, database_file, home, registry_url, user
 from camcount.models.package import Package
+from camcount.models.reaching import reached
 from camcount.models.records import OURS, ensure_model, experiment_named, is_ready, pages, registered
 from camcount.models.references import Reference, check_alias, did_you_mean, registry_reference
 from camcount.models.registered import Promotion, RegisteredVersion, choose, newest_first
@@ -41,10 +34,6 @@ if TYPE_CHECKING:
 
 _MODELS = "camcount models"
 _HISTORY = "camcount history"
-
-
-class _Unanswered(ServiceError):
-    detail = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,25 +244,8 @@ class Registry:
             self._opened = _open_client(self.url)
         return self._opened
 
-    @contextmanager
-    def _reached(self, consequence: str) -> Generator[None]:
-        try:
-            yield
-        except _Unanswered as error:  # what was to be done in the end is what the user has to know
-            raise self._unanswered(consequence, error.detail) from error.__cause__
-        except CamcountError:
-            raise
-        except Exception as error:  # MLflow lets through whatever its database, web and storage libraries raise
-            detail = f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
-            raise self._unanswered(consequence, detail) from error
-
-    def _unanswered(self, consequence: str, detail: str) -> _Unanswered:
-        error = _Unanswered(
-            f"the model registry {without_password(self.url)} does not answer, {consequence}; "
-            f"check it and {URL_VARIABLE} ({detail})"
-        )
-        error.detail = detail
-        return error
+    def _reached(self, consequence: str) -> AbstractContextManager[None]:
+        return reached(self.url, consequence)
 
     def _refuse_reuse(self, package: Package) -> None:
         """A version that was removed may come back as it was, and not as something else."""

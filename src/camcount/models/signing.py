@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from camcount.errors import ModelLoadFailed, UsageError
+from camcount.errors import ModelLoadFailed, UsageError, words_of
 from camcount.models.files import SIGNATURE
 from camcount.models.package import Package
 
@@ -64,7 +64,7 @@ def sign(package: Package, private_key: str | Path, password: str | None = None)
             signer.set_hashing_config(_hashing(root)).sign(root, made)
             target.write_bytes(made.read_bytes())
         except Exception as error:  # the library lets everything through that its own libraries raise
-            raise UsageError(f"{package.root} cannot be signed with {private_key}: {_one_line(error)}") from error
+            raise UsageError(f"{package.root} cannot be signed with {private_key}: {words_of(error, 300)}") from error
     return target
 
 
@@ -97,7 +97,7 @@ def _require_public_key(path: Path) -> None:
     except OSError:
         raise UsageError(f"no public key {path}: check the path") from None
     except Exception as error:  # the library says ValueError, UnsupportedAlgorithm and more
-        raise UsageError(f"{path} is no public key in PEM form: {_one_line(error)[:80]}") from None
+        raise UsageError(f"{path} is no public key in PEM form: {words_of(error, 80)}") from None
 
 
 def _hashing(root: Path) -> Any:
@@ -108,7 +108,7 @@ def _hashing(root: Path) -> Any:
 
 
 def _reason(error: Exception) -> str:
-    text = _one_line(error)
+    text = words_of(error, 300)
     if altered := re.search(r"Hash mismatch for \\?'(.*?)\\?'", text):
         return f"{altered[1]} was altered after signing"
     if type(error).__name__ in ("ValidationError", "JSONDecodeError", "UnicodeDecodeError", "KeyError"):
@@ -116,10 +116,6 @@ def _reason(error: Exception) -> str:
     if type(error).__name__ == "InvalidSignature" or "public key" in text.lower():
         return f"it was made with another key, or {SIGNATURE} was altered"
     return text
-
-
-def _one_line(error: Exception) -> str:
-    return (" ".join(str(error).split()) or type(error).__name__)[:300]
 
 
 def _require_library() -> Any:

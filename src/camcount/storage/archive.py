@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from sqlalchemy import Connection, delete, func, insert, select
 
-from camcount.errors import DatabaseUnavailable, DiskFull, writing
+from camcount.errors import DatabaseUnavailable, DiskFull, words_of, writing
+from camcount.models.files import sha256
 from camcount.storage.count_tables import ARCHIVED, ARCHIVES, EVENTS
 from camcount.storage.database import Database
 from camcount.storage.event_log import Wanted, read
@@ -82,7 +82,7 @@ def verify(folder: Path) -> list[str]:
         path = folder / name
         if not path.exists():
             found.append(f"{path} is not there")
-        elif _sha256(path) != entry["sha256"]:
+        elif sha256(path) != entry["sha256"]:
             found.append(f"{path} was changed: its bytes are not those that were archived")
     return found
 
@@ -141,7 +141,7 @@ def _write(database: Database, folder: Path, first: int, last: int, day: datetim
             since=min(moments),
             until=max(moments),
             file=str(path),
-            sha256=_sha256(part),
+            sha256=sha256(part),
         )
         part.replace(path)
         _sync(folder)
@@ -201,7 +201,7 @@ def _rows(path: Path) -> Iterator[Mapping[str, Any]]:
                 yield from batch.to_pylist()
     except (OSError, pa.ArrowException) as error:
         raise DatabaseUnavailable(
-            f"archived events cannot be read, {path}: {' '.join(str(error).split())}; put the file back"
+            f"archived events cannot be read, {path}: {words_of(error)}; put the file back"
         ) from None
 
 
@@ -211,11 +211,6 @@ def _schema() -> pa.Schema:
     kinds = dict.fromkeys(_NUMBERS, pa.int64()) | dict.fromkeys(_FLOATS, pa.float64())
     kinds |= dict.fromkeys(_MOMENTS, pa.timestamp("us", tz="UTC"))
     return pa.schema([(column.name, kinds.get(column.name, pa.string())) for column in EVENTS.columns])
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager

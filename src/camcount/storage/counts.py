@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
-from typing import Any
+from typing import Any, Unpack
 
 from sqlalchemy import select
 
@@ -16,7 +16,7 @@ from camcount.storage import event_log, interval_log
 from camcount.storage.archive import archived
 from camcount.storage.count_tables import CHECKPOINTS, OCCUPANCY, replacing
 from camcount.storage.database import Database
-from camcount.storage.event_log import HOUR_S, Counted, StoredEvent, Totals, Wanted
+from camcount.storage.event_log import HOUR_S, Counted, EventQuery, StoredEvent, Totals, Wanted
 from camcount.storage.interval_log import Step
 from camcount.storage.occupancy import Occupancy, OccupancyRule
 from camcount.storage.rollup import StoredInterval
@@ -100,27 +100,13 @@ class CountStore:
                 found.setdefault(camera, {})[zone] = inside
         return found
 
-    def events(
-        self,
-        *,
-        after: int = 0,
-        camera_id: str | None = None,
-        line: str | None = None,
-        label: str | None = None,
-        since: datetime | None = None,
-        until: datetime | None = None,
-        limit: int = 1000,
-    ) -> list[StoredEvent]:
-        """At most ``limit`` events with numbers above ``after``, in order of number.
-
-        ``since`` (included) and ``until`` are about when they happened, or of those that do not know, about when
-        they were stored. Events in the archive are found like all others.
+    def events(self, *, after: int = 0, limit: int = 1000, **query: Unpack[EventQuery]) -> list[StoredEvent]:
+        """At most ``limit`` of those asked for with numbers above ``after``, in order of number; archived ones too.
 
         Raises:
             DatabaseUnavailable: also where a file of the archive is gone.
         """
-        wanted = Wanted(after=after, camera_id=camera_id, line=line, label=label, since=since, until=until)
-        return [event_log.event_of(row) for row in self._rows(wanted, limit)]
+        return [event_log.event_of(row) for row in self._rows(Wanted(after=after, **query), limit)]
 
     def last_number(self) -> int:
         """The highest number that any event has, 0 before the first."""

@@ -16,7 +16,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.types import DateTime, TypeDecorator
 
-from camcount.errors import CamcountError, DatabaseUnavailable, DiskFull, UsageError
+from camcount.errors import CamcountError, DatabaseUnavailable, DiskFull, UsageError, words_of
 from camcount.models.home import home
 
 URL_VARIABLE = "CAMCOUNT_DATABASE_URL"
@@ -122,8 +122,7 @@ class Database:
         cause = error.orig if isinstance(error, DBAPIError) else error
         if getattr(cause, "sqlstate", None) == _POSTGRES_DISK_FULL or "disk is full" in str(cause):
             return DiskFull(f"the disk of the database {self.name} is full: free some space, nothing was written")
-        words = " ".join(str(cause or error).split())
-        return DatabaseUnavailable(f"the database {self.name} cannot be used: {words}")
+        return DatabaseUnavailable(f"the database {self.name} cannot be used: {words_of(cause or error)}")
 
 
 def database_url() -> str:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Any
+from typing import Any, TypedDict
 
 from sqlalchemy import Connection, Table, and_, func, insert, select
 from sqlalchemy.sql import ColumnElement
@@ -41,9 +41,23 @@ class StoredEvent:
     stored: datetime
 
 
+class EventQuery(TypedDict, total=False):
+    """Which events: those for which all that is given holds.
+
+    ``since`` (included) and ``until`` are about when they happened, or of those that do not know, about when they
+    were stored.
+    """
+
+    camera_id: str | None
+    line: str | None
+    label: str | None
+    since: datetime | None
+    until: datetime | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """Which events: those for which all that is given holds; ``since`` is in, ``until`` is not."""
+    """An `EventQuery`, of events with numbers above ``after``, for the table and the archive."""
 
     after: int = 0
     camera_id: str | None = None

@@ -11,9 +11,10 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from camcount.errors import DiskFull, UsageError
+from camcount.errors import UsageError
 from camcount.frame import Image
 from camcount.video.ink import Colour, Ink
+from camcount.video.writer import save_picture
 
 _PANEL, _LEFT, _RIGHT, _TOP, _BOTTOM = 340, 84, 40, 66, 64
 _LEAST_WIDTH, _MOST_WIDTH = 1200, 2400
@@ -57,8 +58,8 @@ def write_chart(path: Path, panels: Sequence[Panel]) -> None:
     """Draws the panels below each other into a PNG file.
 
     Raises:
-        UsageError: the file is no ``.png``, or there is nothing to draw, or far too much.
-        DiskFull: it cannot be written.
+        UsageError: the file is no ``.png`` or cannot be created, or there is nothing to draw, or far too much.
+        DiskFull: there is no space for it.
     """
     if path.suffix.lower() != ".png":
         raise UsageError(f"a chart is a .png file, not {path.name!r}")
@@ -68,14 +69,7 @@ def write_chart(path: Path, panels: Sequence[Panel]) -> None:
     if most > _MOST_WIDTH:
         raise UsageError(f"a chart shows at most {_MOST_WIDTH} spans, not {most}: take longer ones with --every")
     width = min(max(_LEAST_WIDTH, _LEFT + _RIGHT + 6 * most), _MOST_WIDTH + _LEFT + _RIGHT)
-    picture = np.vstack([draw_panel(panel, width) for panel in panels])
-    good, content = cv2.imencode(".png", picture)
-    try:
-        if not good:
-            raise OSError("the picture cannot be encoded")
-        path.write_bytes(np.asarray(content, np.uint8).tobytes())
-    except OSError as error:
-        raise DiskFull(f"{path} cannot be written: {error.strerror or error}") from error
+    save_picture(path, np.vstack([draw_panel(panel, width) for panel in panels]))
 
 
 def draw_panel(panel: Panel, width: int) -> Image:

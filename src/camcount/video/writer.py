@@ -172,7 +172,7 @@ def save_picture(path: Path | str, image: Image) -> None:
     _require_folder(path)
     quality = [] if path.suffix.lower() == ".png" else [cv2.IMWRITE_JPEG_QUALITY, 92]
     _, coded = cv2.imencode(path.suffix.lower(), image, quality)
-    with writing(path, "video"):
+    with writing(path, "picture"):
         path.write_bytes(coded.tobytes())
 
 
