@@ -8,14 +8,14 @@ WORKERS ?= 3
 # programs that tests start find what others have compiled before them
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: setup demo proto test lint types bands unit bench bench-accuracy bench-bounds bench-models bench-doctor \
-	bench-appearance bench-serving bench-serving-chaos bench-cameras bench-kills soak clean
+.PHONY: setup demo demo-video proto test lint types bands unit bench bench-accuracy bench-bounds bench-models bench-doctor \
+	bench-appearance bench-serving bench-serving-chaos bench-cameras bench-live bench-kills soak clean
 
 setup: .venv/ready-dev .venv-mlserver/ready .venv-mlflow/ready .venv-triton/ready
 
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python $(PIP) --constraint constraints.txt --editable .
+	$(BIN)/python $(PIP) --constraint constraints.txt --editable ".[mqtt]"
 	touch $@
 
 .venv/ready-dev: .venv/ready
@@ -59,7 +59,13 @@ setup: .venv/ready-dev .venv-mlserver/ready .venv-mlflow/ready .venv-triton/read
 	.venv-supervision/bin/python $(PIP) --no-deps --requirement $<
 	touch $@
 
+# the demo street as a live camera of a server, until Ctrl-C; make demo MQTT=localhost tells its counts to a broker too
 demo: .venv/ready
+	mkdir -p out
+	$(BIN)/camcount demo --live $(if $(MQTT),--mqtt $(MQTT)) $(if $(PORT),--port $(PORT))
+
+# the same street counted as a video, beside what is true
+demo-video: .venv/ready
 	mkdir -p out
 	$(BIN)/camcount demo --annotate out/demo.mp4
 
@@ -131,6 +137,10 @@ bench-cameras: .venv/ready-dev .venv-supervision/ready
 SECONDS ?= 600
 soak: .venv/ready-dev
 	$(BIN)/python bench/soak.py $(SECONDS)
+
+# four RTSP cameras at once, one cut off for a minute: lag, and counts beside the offline count; make bench-live SECONDS=600
+bench-live: .venv/ready-dev
+	$(BIN)/python -m bench.live $(SECONDS)
 
 # 20 kills at random moments over a file camera, on SQLite and PostgreSQL
 bench-kills: .venv/ready-dev

@@ -17,9 +17,11 @@ import pytest
 from camcount.cameras.cameras import Cameras
 from camcount.cameras.settings import CameraSettings
 from camcount.geometry import parse_line, parse_zone
+from camcount.protocols import Source
 from camcount.serving.dataplane import DataPlane
 from camcount.serving.options import ServedModel
 from camcount.storage.counts import CountStore
+from camcount.video.open import source_for
 from tests.databases import new_url
 from tests.live import ROOT, Blobs, moving_blobs, open_store, until
 
@@ -128,6 +130,39 @@ def test_a_loop_counts_each_pass_alike_and_goes_on_where_it_was_stopped(video: P
     passes = [sum(40.0 * n <= time_s < 40.0 * (n + 1) for time_s in crossings) for n in whole]
     assert len(passes) >= 2
     assert set(passes) == {20}
+
+
+def test_a_loop_in_real_time_stands_for_a_live_camera(video: Path, tmp_path: Path) -> None:
+    """Stopped for a while it begins anew now: every crossing is dated when it was played, and the pause is a gap."""
+    with open_store(new_url("sqlite", tmp_path)) as store:
+        for wanted in (1, 2):
+            cameras = Cameras(store, lambda _: Blobs())
+            cameras.add("door", settings(video, loop=True))
+            until(lambda: cameras.state("door").totals["gate"]["in"] >= wanted, 30)  # noqa: B023 # in its own turn
+            state = cameras.state("door")
+            cameras.close()
+            time.sleep(3)
+        events = store.events(line="gate")
+    assert all(abs((one.event.time - one.stored).total_seconds()) < 2.5 for one in events if one.event.time)
+    assert len({one.event.event_id for one in events}) == len(events) >= 3
+    assert state.coverage < 0.9
+
+
+def test_a_loop_in_real_time_keeps_up_with_the_clock(tmp_path: Path) -> None:
+    """Though each pass needs 0.4 s to begin, after six of them it is not later than after one."""
+
+    def slow(uri: str, **how: Any) -> Source:
+        time.sleep(0.4)
+        return source_for(uri, **how)
+
+    short = moving_blobs(tmp_path / "short.mp4", seconds=2)
+    with open_store(new_url("sqlite", tmp_path)) as store:
+        cameras = Cameras(store, lambda _: Blobs(), source=slow)
+        cameras.add("door", settings(short, loop=True))
+        until(lambda: cameras.state("door").connects >= 7, 60)
+        lag_s = cameras.state("door").lag_s
+        cameras.close()
+    assert lag_s < 1.5
 
 
 def test_a_model_behind_the_data_plane_counts_a_file(video: Path, data: Path, tmp_path: Path) -> None:

@@ -75,7 +75,7 @@ def test_what_is_committed_after_the_first_start_arrives_in_order(server: Server
     ids = [event["id"] for event in server.receiver.received()]
     assert ids == [stored.event.event_id for stored in server.log.kept[5:]]
     until(lambda: delivery.health().number == 25)
-    assert (delivery.health().state, delivery.health().error) == ("up", "")
+    until(lambda: (delivery.health().state, delivery.health().error) == ("up", ""))
 
 
 def test_a_receiver_that_is_away_is_waited_for(server: Server, caplog: pytest.LogCaptureFixture) -> None:

@@ -15,12 +15,11 @@ from typing import Any
 import httpx
 import orjson
 import pytest
-from starlette.routing import BaseRoute
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from camcount.api.application import application
-from camcount.api.event_stream import event_routes
+from camcount.api.event_stream import event_router
 from camcount.delivery.feed import Feed
 from camcount.events import ZoneEntered
 from tests.asgi_servers import served
@@ -56,9 +55,10 @@ class Door:
 @contextmanager
 def _opened(log: MemoryLog, **options: Any) -> Iterator[Door]:
     feed = Feed(log)
-    doors: list[BaseRoute] = event_routes(log, feed, **options)
     try:
-        with served(application(StandIn(), doors=doors), ws="websockets-sansio") as port:
+        with served(
+            application(StandIn(), routers=[event_router(log, feed, **options)]), ws="websockets-sansio"
+        ) as port:
             try:
                 yield Door(log, feed, port)
             finally:

@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from camcount.api.application import application
-from camcount.api.event_stream import PARAMETERS, event_routes
+from camcount.api.event_stream import PARAMETERS, event_router
 from camcount.delivery.cloudevents import as_cloudevent
 from camcount.delivery.feed import Feed
 from camcount.delivery.options import MqttSettings, RedisStreamSettings, SinkSettings, WebhookSettings
@@ -129,7 +129,7 @@ def test_the_commands_do_what_they_say() -> None:
     feed = Feed(log)
     commands = [line for line in TEXT.splitlines() if line.startswith("curl ")]
     assert len(commands) == 3
-    with served(application(StandIn(), doors=event_routes(log, feed))) as port:
+    with served(application(StandIn(), routers=[event_router(log, feed)])) as port:
         for command in commands:
             line = command.replace("localhost:8000", f"127.0.0.1:{port}").replace("curl", "curl --silent --fail", 1)
             done = subprocess.run(["bash", "-c", line], capture_output=True, timeout=30)

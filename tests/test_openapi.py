@@ -15,7 +15,10 @@ import pytest
 
 from camcount.api.application import application
 from camcount.api.errors import STATUS
+from camcount.api.event_stream import PARAMETERS, event_router
+from camcount.delivery.feed import Feed
 from tests.asgi_servers import served
+from tests.event_logs import MemoryLog, crossing
 from tests.planes import StandIn
 
 
@@ -29,7 +32,13 @@ class Points:
 
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
-    with served(application(StandIn(), series=Points(), render=lambda: b"up 1\n")) as port:
+    """With two events in the log, and the feed closed: streams tell what there is and end, as a tool needs it."""
+    log = MemoryLog()
+    log.append(crossing(1), crossing(2))
+    feed = Feed(log)
+    feed.close()
+    events = event_router(log, feed)
+    with served(application(StandIn(), routers=[events], series=Points(), render=lambda: b"up 1\n")) as port:
         yield f"http://127.0.0.1:{port}"
 
 
@@ -42,6 +51,7 @@ def document(address: str) -> dict[str, Any]:
 def test_every_call_is_described(document: dict[str, Any]) -> None:
     """All addresses, each with a summary, and nothing that answers in another form of error."""
     assert sorted(document["paths"]) == [
+        "/api/v1/events",
         "/api/v1/jobs/{jobId}",
         "/api/v1/models",
         "/api/v1/models/{modelId}",
@@ -72,6 +82,20 @@ def test_both_kinds_of_body_and_every_code_have_an_example(document: dict[str, A
             shown.setdefault(example["value"]["error"]["code"], int(status))
     assert set(shown) == {code for code in STATUS if not code.startswith(("SRC", "GEO"))}
     assert all(STATUS[code].http == status for code, status in shown.items() if code not in ("SYS_001", "INF_001"))
+
+
+def test_events_are_described_as_a_page_and_as_a_stream(document: dict[str, Any], address: str) -> None:
+    """Both media types with all that may be asked for, and the stream is what the example says."""
+    call = document["paths"]["/api/v1/events"]["get"]
+    asked = [parameter["name"] for parameter in call["parameters"] if parameter["in"] == "query"]
+    assert sorted(asked) == sorted(PARAMETERS)
+    content = call["responses"]["200"]["content"]
+    assert set(content) == {"application/json", "text/event-stream"}
+    assert "INF_001" in call["responses"]["400"]["description"]
+    told = httpx.get(f"{address}/api/v1/events?after=0", headers={"Accept": "text/event-stream"})
+    assert told.headers["content-type"].startswith("text/event-stream")
+    assert "id: 1\ndata: {" in told.text
+    assert content["text/event-stream"]["example"].startswith("id: 481\ndata: {")
 
 
 def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
@@ -107,4 +131,4 @@ def test_a_tool_that_takes_the_document_by_its_word_finds_no_5xx(address: str, t
     ]
     done = subprocess.run([*command, *limits], cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]
-    assert "Tested: 14" in done.stdout
+    assert "Tested: 15" in done.stdout

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
+import signal
 import subprocess
+import sys
+import urllib.request
 from pathlib import Path
 
 import pytest
 
 from camcount.cli import app
+from tests.live import until
+from tests.mqtt_brokers import mqtt_broker
 from tests.serving import camcount_serve
 from tests.test_commands import Terminal
 
@@ -63,7 +69,7 @@ def test_a_picture_is_answered_as_the_readme_says(desk: Path, data: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    "command", [c for c in _commands() if not c.startswith(("verify", "serve"))], ids=lambda c: c[:50]
+    "command", [c for c in _commands() if not c.startswith(("verify", "serve", "counts"))], ids=lambda c: c[:50]
 )
 def test_the_commands_of_the_readme_run_as_written(camcount: Terminal, desk: Path, command: str) -> None:
     """Each ends with status 0 and says something."""
@@ -72,6 +78,46 @@ def test_the_commands_of_the_readme_run_as_written(camcount: Terminal, desk: Pat
     said = camcount(*shlex.split(command))
     assert said.status == 0, said.err
     assert said.out.strip()
+
+
+def _typed(command: str, url: str, port: int) -> str:
+    """What a command says, with these addresses in place of the usual ones."""
+    python = Path(sys.executable)
+    line = command.replace("http://127.0.0.1:8000", url).replace(".venv/bin/camcount", f"{python} -m camcount")
+    line = line.replace("-h localhost", f"-h 127.0.0.1 -p {port} -C 2 -W 20")
+    return subprocess.run(shlex.split(line), capture_output=True, text=True, check=True, timeout=60).stdout
+
+
+def test_the_live_demo_answers_by_command_line_http_and_mqtt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`make demo` with a broker, the three commands until each tells of crossings, and Ctrl-C."""
+    asked = [line for line in README.splitlines() if line.startswith((".venv/bin/camcount counts", "mosquitto_sub"))]
+    asked += [line for line in README.splitlines() if line.startswith("curl") and line.endswith("cameras/street")]
+    assert len(asked) == 3
+    monkeypatch.setenv("PYTHONPATH", str(ROOT / "src"))
+    monkeypatch.chdir(tmp_path)
+    with mqtt_broker(tmp_path / "broker") as broker:
+        make = ["make", "-f", str(ROOT / "Makefile"), "-o", ".venv/ready", f"BIN={Path(sys.executable).parent}"]
+        demo = [*make, "demo", f"MQTT=127.0.0.1:{broker.port}", "PORT=0"]
+        with subprocess.Popen(demo, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
+            assert process.stdout is not None
+            said = next(line for line in process.stdout if line.startswith("camcount serves at"))
+            url = said.split()[3]
+            until(lambda: int(_crossings(url)) > 0, 120)
+            until(lambda: '"in":0,"out":0' not in _typed(asked[1], url, broker.port), 60)
+            table, retained, answer = (_typed(line, url, broker.port) for line in asked)
+            os.killpg(process.pid, signal.SIGINT)
+            rest = process.communicate(timeout=60)[0]
+    assert re.search(r"street .* running .* pavement .* [1-9]", table)
+    assert re.search(r'camcount/street/lines/\w+ {"in":\d+,"out":\d+', retained)
+    assert json.loads(answer)["totals"].keys() == {"pavement", "road"}
+    assert "stopped; what was counted is in" in rest
+    assert (tmp_path / "out/demo.db").exists()
+
+
+def _crossings(url: str) -> int:
+    with urllib.request.urlopen(f"{url}/api/v1/cameras/street", timeout=30) as answer:
+        totals = json.load(answer)["totals"]
+    return sum(ways["in"] + ways["out"] for ways in totals.values())
 
 
 def test_there_are_commands_to_run() -> None:

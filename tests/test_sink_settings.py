@@ -15,7 +15,7 @@ from camcount.errors import UsageError
 from camcount.storage.archive import archive
 from camcount.storage.counts import CountBatch, CountStore
 from camcount.storage.database import open_database
-from camcount.storage.positions import TABLE, Position, Positions
+from camcount.storage.positions import TABLE, Held, Position, Positions
 from tests.databases import new_url, sqlite_url
 from tests.event_logs import START, MemoryLog, crossing
 
@@ -117,9 +117,15 @@ def test_positions_are_kept(kind: str, tmp_path: Path) -> None:
     database = open_database(url)
     positions = Positions(database)
     assert positions.read("mqtt") is None
-    positions.write("mqtt", Position(number=3, state={"gate": {"street": 1}}))
-    positions.write("redis", Position(number=9, gone="abc"))
-    positions.write("mqtt", Position(number=2**40, state=None))
+    for name in ("mqtt", "redis"):
+        positions.begin(name, 1)
+        assert positions.read(name) == Position(number=1)
+        assert positions.hold(name, "me", Held())
+    positions.begin("mqtt", 2)
+    assert positions.write("mqtt", Position(number=3, state={"gate": {"street": 1}}), "me")
+    assert positions.write("redis", Position(number=9, gone="abc"), "me")
+    assert positions.write("mqtt", Position(number=2**40, state=None), "me")
+    assert not positions.write("mqtt", Position(number=7), "another")
     database.close()
     database = open_database(url)
     assert Positions(database).read("mqtt") == Position(number=2**40)

@@ -235,7 +235,7 @@ database = open_database(sys.argv[1])
 store = CountStore(database)
 feed = Feed(store)
 sinks = SinkSettings(webhooks=(WebhookSettings(url=sys.argv[2], name="killed"),))
-(delivery,) = deliveries_for(sinks, store, feed, database)
+(delivery,) = deliveries_for(sinks, store, feed, database, lease_s=0.1)
 delivery.start()
 print("started", flush=True)
 for number in range(int(sys.argv[3]), 10_000):
@@ -265,7 +265,7 @@ def test_a_server_that_is_killed_loses_nothing(tmp_path: Path, hook: Hook, kind:
     store = CountStore(database)
     feed = Feed(store)
     sinks = SinkSettings(webhooks=(replace(hook.webhook, name="killed"),))
-    (delivery,) = deliveries_for(sinks, store, feed, database)
+    (delivery,) = deliveries_for(sinks, store, feed, database, lease_s=0.1)
     delivery.start()
     committed_numbers = [stored.number for stored in store.events(limit=100_000)]
     until(lambda: delivery.health().number == committed_numbers[-1], 60)

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 
 from fastapi import APIRouter
-from starlette.routing import BaseRoute
 
 from camcount.api.cameras import CameraCalls
-from camcount.api.event_stream import event_routes
+from camcount.api.event_stream import event_router
 from camcount.cameras.cameras import Cameras
 from camcount.cameras.settings import CameraSettings
 from camcount.cameras.states import CameraState, State
@@ -80,13 +79,10 @@ class CameraSite:
         """Ends all cameras, stores what they counted, and ends the deliveries."""
         self._open.close()
 
-    def router(self) -> APIRouter:
-        """The calls about cameras."""
-        return CameraCalls(self.cameras, self.store, self.entries, self._table, self.settled).router()
-
-    def routes(self) -> Sequence[BaseRoute]:
-        """The streams of events."""
-        return event_routes(self.store, self.feed)
+    def routers(self) -> Sequence[APIRouter]:
+        """The calls about cameras, and the events."""
+        calls = CameraCalls(self.cameras, self.store, self.entries, self._table, self.settled)
+        return calls.router(), event_router(self.store, self.feed)
 
     def settled(self, entry: CameraEntry) -> CameraSettings:
         """What a definition comes to.

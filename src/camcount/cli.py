@@ -14,6 +14,7 @@ from camcount.commands import (
     check,
     config,
     count,
+    counts,
     demo,
     doctor,
     evaluate,
@@ -34,6 +35,7 @@ app = typer.Typer(
     help="Camera video to counts of people and vehicles that can be trusted.",
 )
 app.command("count")(count.count)
+app.command("counts")(counts.counts)
 app.command("check")(check.check)
 app.command("doctor")(doctor.doctor)
 app.command("site")(site.site)

@@ -103,12 +103,11 @@ class Server:
         doors = [
             *v2_routes(self.plane, self.tally, largest_body=settings.body_limit, largest_pixels=pixels),
             *stream_routes(self.plane, largest_pixels=pixels),
-            *self.site.routes(),
         ]
         return application(
             self.plane,
             doors=doors,
-            routers=[self.site.router()],
+            routers=self.site.routers(),
             rates=self.rates,
             series=self.series,
             render=self.metrics.render,

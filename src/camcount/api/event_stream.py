@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
+from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
-from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from camcount.api.errors import failure
+from camcount.api.event_document import described
 from camcount.api.formats import json_answer
 from camcount.api.reading import request_id_of
 from camcount.delivery.cloudevents import as_cloudevent
@@ -32,20 +34,21 @@ _PAGE, _LARGEST_PAGE, _MOST_PAGES = 100, 1000, 20
 _RETRY = b"retry: 2000\n\n"
 
 
-def event_routes(
+def event_router(
     log: EventLog, feed: Feed, *, heartbeat_s: float = HEARTBEAT_S, capacity: int = CAPACITY
-) -> list[BaseRoute]:
-    """The routes of events; whoever stops the server closes the feed first, which ends the streams.
+) -> APIRouter:
+    """The routes of events, described; whoever stops the server closes the feed first, which ends the streams.
 
     Args:
         heartbeat_s: after so long without an event a stream says that it is alive, and how far it has come.
         capacity: events that a reader may be behind before the oldest are dropped.
     """
-    door = _Events(log, feed, heartbeat_s, capacity)
-    return [
-        Route(EVENTS_PATH, door.get, methods=["GET"]),
-        WebSocketRoute(EVENTS_PATH, door.stream),
-    ]
+    door, router = _Events(log, feed, heartbeat_s, capacity), APIRouter(tags=["events"])
+    router.add_api_route(
+        EVENTS_PATH, door.get, methods=["GET"], response_class=Response, **described(_TYPES, _PAGE, _LARGEST_PAGE)
+    )
+    router.routes.append(WebSocketRoute(EVENTS_PATH, door.stream))
+    return router
 
 
 @dataclass(frozen=True, slots=True)

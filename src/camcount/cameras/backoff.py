@@ -23,7 +23,7 @@ class Backoff:
 
     first_s: float = 0.5
     factor: float = 2.0
-    most_s: float = 6.0
+    most_s: float = 5.0
     jitter: float = 0.3
 
     def __post_init__(self) -> None:
@@ -34,7 +34,7 @@ class Backoff:
         """Seconds to wait after so many failures in a row; ``chance`` is a random number from 0 to 1.
 
         >>> [Backoff().delay_s(n, 0.0) for n in (1, 2, 3, 4, 5, 1000)]
-        [0.5, 1.0, 2.0, 4.0, 6.0, 6.0]
+        [0.5, 1.0, 2.0, 4.0, 5.0, 5.0]
         """
         whole = self.most_s
         if self.factor == 1 or failures < 64:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-from camcount.cameras.axis import FileAxis, LiveAxis
+from camcount.cameras.axis import JUMP_S, FileAxis, LiveAxis
 from camcount.cameras.backoff import Backoff
 from camcount.cameras.inbox import Arrival, Failed, Inbox, Opened, PassEnded
 from camcount.cameras.states import Happening, Standing
@@ -166,18 +166,27 @@ class LiveReading(Reading):
 
 @dataclass
 class FileReading(Reading):
-    """Of a file or a scene: each frame once, pass after pass, from the frame after ``index`` on."""
+    """Of a file or a scene: each frame once, pass after pass, from the frame after ``index`` on.
+
+    Looped in real time it stands for a live camera: it begins anew now, wherever it was stopped, and each pass
+    follows the clock; one that is more than `JUMP_S` late has missed that time.
+    """
 
     axis: FileAxis = field(default_factory=FileAxis)
     index: int = -1
     loop: bool = False
     real_time: bool = False
     began: datetime = field(default_factory=lambda: datetime.now(UTC))
+    _began: float | None = None
 
     def _run(self) -> None:
-        after = self.index
+        plays_live = self.loop and self.real_time
+        after, first = -1 if plays_live else self.index, True
         while not self._ending.is_set():
             source, info = self._open()
+            if plays_live:
+                self._follow_clock(late_at_all=first)
+            first = False
             self.standing.happen(Happening.OPENED)
             if not self.inbox.put(Opened(info)):
                 return
@@ -191,9 +200,17 @@ class FileReading(Reading):
                 return
             after = -1
 
+    def _follow_clock(self, *, late_at_all: bool) -> None:
+        """Dates the pass that begins, and says when on the steady clock it began."""
+        now_s = (self.clocks.wall() - self.began).total_seconds()
+        late_s = now_s - self.axis.offset_s
+        if late_s > (0 if late_at_all else JUMP_S):
+            self.axis.offset_s, late_s = now_s, 0.0
+        self._began = self.clocks.steady() - (late_s if abs(late_s) <= JUMP_S else 0.0)
+
     def _pass(self, source: Source, info: SourceInfo, after: int) -> float | None:
         """All frames after one; what the last one lasts, or None if nobody wants more."""
-        began: float | None = None
+        began, self._began = self._began, None
         last: Frame | None = None
         while (frame := source.read()) is not None:
             last = frame

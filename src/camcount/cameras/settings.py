@@ -102,6 +102,11 @@ class CameraSettings:
         """Whether a file is played as fast as it was recorded."""
         return self.pace == "real" or (self.pace == "auto" and self.loop)
 
+    @property
+    def keeps(self) -> bool:
+        """Whether no frame is let go; a file looped in real time stands for a live camera: time does not wait."""
+        return self.exact and not (self.loop and self.real_time)
+
 
 def check_names(lines: tuple[Line, ...], zones: tuple[Zone, ...]) -> None:
     """Refuses two lines, or two zones, of one name.

@@ -77,7 +77,8 @@ class CameraState:
         source: its address without secrets.
         fps: frames counted per second, lately.
         detected_fps: frames per second that the model was asked about; less where nothing moved.
-        lag_s: from the arrival of a frame to its count, the longest of the last second; 0 of a file.
+        lag_s: from the arrival of a frame to its count, the longest of the last second; 0 of a file, but for one
+            that is looped in real time.
         coverage: share of the time since it first started that was seen, 0..1.
         dropped: frames let go because the machine was too slow.
         totals: line -> ``in``, ``out`` and ``by_label``, since it first started.

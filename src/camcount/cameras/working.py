@@ -71,7 +71,7 @@ class Working:
         self.last: Step | None = None
         self.pace = Pace()
         self.stopping = threading.Event()
-        self.inbox = Inbox(keeps=settings.exact, max_age_s=settings.max_lag_s / 2)
+        self.inbox = Inbox(keeps=settings.keeps, max_age_s=settings.max_lag_s / 2)
         self.reading = self._reading()
         self._gate = MotionGate() if settings.gated else None
         self._drawn: object = None
@@ -91,8 +91,8 @@ class Working:
         return self.memory.place.began
 
     def now_s(self) -> float:
-        """This moment on the axis of a live camera; the last frame's of a file."""
-        if self.settings.exact:
+        """This moment on the axis of a camera that time does not wait for; the last frame's of a file."""
+        if self.settings.keeps:
             return self.memory.place.time_s
         return (self.clocks.wall() - self.began).total_seconds()
 
@@ -103,7 +103,7 @@ class Working:
             CamcountError: the model cannot be had, a file cannot be read, or a line does not fit the picture.
         """
         # a model that remembers, and a gate, must have seen every frame before the next: exact, or not at all
-        most = 1 if self.settings.exact and self._gate is not None else self.settings.in_flight
+        most = 1 if self.settings.keeps and self._gate is not None else self.settings.in_flight
         asking = Asking(self.detector(), most, self.inbox.poke)
         self.reading.start()
         try:
@@ -135,7 +135,7 @@ class Working:
 
     def _turn(self, asking: Asking) -> None:
         """Takes what came, counts what is back, tells what is new."""
-        if asking.full or (self.settings.exact and self.ledger.full):
+        if asking.full or (self.settings.keeps and self.ledger.full):
             if not asking.ready():
                 self.inbox.wait(_SOON_S)
         else:
@@ -171,13 +171,13 @@ class Working:
 
     def _arrived(self, asking: Asking, arrival: Arrival) -> None:
         """Asks about a frame, or not: where nothing can be seen, nothing moves, or others need the machine more."""
-        if not self.settings.exact and not self._sees(arrival):
+        if not self.settings.keeps and not self._sees(arrival):
             return
         if self._gate is not None and not self._wanted(self._gate, arrival):
             asking.put(arrival, ask=False)
             return
         self.pace.wanted()
-        if self.settings.exact or self._thinning.passes(arrival.frame.time_s):
+        if self.settings.keeps or self._thinning.passes(arrival.frame.time_s):
             asking.put(arrival)
 
     def _sees(self, arrival: Arrival) -> bool:
@@ -226,7 +226,7 @@ class Working:
         if self._gate is not None and asked.answer is not None:
             self._gate.followed(tracks, frame.time_s)
         self.last = Step(frame, found, tracks, tuple(events))
-        lag_s = 0.0 if self.settings.exact else self.clocks.steady() - asked.arrival.at
+        lag_s = 0.0 if self.settings.keeps else self.clocks.steady() - asked.arrival.at
         self.pace.counted(lag_s, asked=asked.answer is not None)
 
     def _without_answer(self, asking: Asking, asked: Asked, error: CamcountError) -> None:
@@ -234,7 +234,7 @@ class Working:
         self._unanswered += 1
         if self._unanswered == _HOPELESS:
             self.standing.happen(Happening.BROKE, str(error))
-        if self.settings.exact and not self.stopping.wait(_AGAIN_S):
+        if self.settings.keeps and not self.stopping.wait(_AGAIN_S):
             asking.again(asked)
 
     def _pass_ended(self, asking: Asking, item: PassEnded) -> None:
@@ -266,7 +266,7 @@ class Working:
     def _idle(self) -> None:
         """Says so when a live camera is silent, and lets its minutes go by."""
         silent_s = self.clocks.steady() - self._came
-        if self.settings.exact or silent_s < _SILENT_S:
+        if self.settings.keeps or silent_s < _SILENT_S:
             return
         if self.standing.state is State.RUNNING:
             self.standing.happen(Happening.FROZE, f"no picture for {_SILENT_S:g} s")
@@ -303,7 +303,7 @@ class Working:
 
     def _govern(self) -> None:
         now = self.clocks.steady()
-        if not self.pace.second(now) or self.settings.exact:
+        if not self.pace.second(now) or self.settings.keeps:
             return
         pace, settings = self.pace, self.settings
         dropped, self._dropped = self.inbox.dropped - self._dropped, self.inbox.dropped
@@ -329,6 +329,7 @@ class Working:
                 index=place.index,
                 loop=settings.loop,
                 real_time=settings.real_time,
+                began=place.began,
             )
         return LiveReading(
             self.name,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,9 +15,25 @@ def demo(
     seconds: Annotated[float, typer.Option(min=5, help="How long.")] = 60.0,
     annotate: options.Annotate = None,
     model: options.Model = None,
+    live: Annotated[
+        bool, typer.Option("--live", help="Serve it as a camera that goes on until Ctrl-C; counts are kept.")
+    ] = False,
+    mqtt: Annotated[
+        str | None, typer.Option(metavar="HOST[:PORT]", help="With --live: tell the counts to this broker too.")
+    ] = None,
+    port: Annotated[int, typer.Option(help="With --live: for HTTP; 0 takes a free one.")] = 8000,
+    database: Annotated[Path, typer.Option(help="With --live: the SQLite file of its counts.")] = Path("out/demo.db"),
     json: options.Json = False,
 ) -> None:
-    """Count a synthetic street that knows its own true crossings, and print both side by side."""
+    """Count a synthetic street that knows its own true crossings, and print both side by side.
+
+    camcount demo --live
+    """
+    if live:
+        from camcount.commands.demo_live import LiveDemo
+
+        LiveDemo(seed, seconds, database.absolute()).run(port, mqtt, model)
+        return
     from camcount.app import CountingRun, Outputs
     from camcount.commands.count import watch
     from camcount.settings import load

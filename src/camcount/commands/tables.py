@@ -159,6 +159,16 @@ def print_demo(counted: Mapping[str, Any], true: Mapping[str, Any], written: Seq
         console.print(f"wrote {path}")
 
 
+def print_counts(cameras: Sequence[Mapping[str, Any]]) -> None:
+    """What cameras have counted since they first started, and how they are."""
+    table = _table("Counted", "camera", "state", "line", "in", "out", "coverage")
+    for camera in cameras:
+        coverage = f"{camera['coverage']:.0%}"
+        for line, ways in camera["totals"].items() or [("–", {"in": "–", "out": "–"})]:
+            table.add_row(camera["name"], camera["state"], line, str(ways["in"]), str(ways["out"]), coverage)
+    Console(highlight=False).print(table)
+
+
 def print_review(result: Mapping[str, Any]) -> None:
     """Accuracy of a count, with its 95 % interval."""
     table = _table(

@@ -12,10 +12,11 @@ from typing import Literal, Protocol
 from camcount.delivery.feed import Feed
 from camcount.delivery.log import EventLog, StoredEvent
 from camcount.delivery.totals import Totals
+from camcount.delivery.turn import LEASE_S, Turn
 from camcount.errors import CamcountError, DatabaseUnavailable, DiskFull, ServiceError, Undelivered
 from camcount.storage.positions import Position, Positions
 
-State = Literal["starting", "up", "away", "gone", "closed"]
+State = Literal["starting", "up", "away", "standby", "gone", "closed"]
 
 _FIRST_PAUSE_S = 0.25
 _LONGEST_PAUSE_S = 60.0
@@ -31,7 +32,7 @@ class Health:
 
     Attributes:
         name: ``mqtt``, ``redis`` or ``webhook:NAME``.
-        state: ``gone`` where the receiver wants no more events.
+        state: ``gone`` where the receiver wants no more events, ``standby`` where another server delivers.
         number: of the last event that has arrived for certain.
         error: why it is away, on one line; empty if it is not.
     """
@@ -47,8 +48,8 @@ class Delivery(Protocol):
 
     ``start`` returns at once: a receiver that is away is tried until it is there. Every event committed after the
     first ``start`` ever that found the log arrives at least once, in order of number, whatever is stopped or killed
-    on the way; an event that arrives twice has the same id. ``close`` may be called twice; the next start goes on
-    from there.
+    on the way; an event that arrives twice has the same id. Of several servers on one database one delivers, and if
+    it goes, another goes on. ``close`` may be called twice; the next start goes on from there.
     """
 
     def start(self) -> None: ...
@@ -87,6 +88,7 @@ class Relay:
         positions: where; written after each batch.
         totals: kept up to date with what was delivered; at the first start they begin with those of the log.
         longest_pause_s: between two attempts; pauses double up to it, each by chance up to a quarter shorter.
+        lease_s: after so long without a word from the server that delivers, another one goes on.
     """
 
     def __init__(
@@ -99,9 +101,11 @@ class Relay:
         *,
         totals: Totals | None = None,
         longest_pause_s: float = _LONGEST_PAUSE_S,
+        lease_s: float = LEASE_S,
     ) -> None:
         self._name, self._outlet, self._events, self._feed = name, outlet, log, feed
         self._positions, self._totals, self._longest_pause_s = positions, totals, longest_pause_s
+        self._turn = Turn(positions, name, lease_s=lease_s)
         self._position: Position | None = None
         self._opened = self._recalled = False
         self._state: State = "starting"
@@ -126,6 +130,7 @@ class Relay:
         if self._thread.ident is not None:
             self._thread.join()
         self._outlet.close()
+        self._turn.close()
         self._state = "closed"
 
     def health(self) -> Health:
@@ -146,8 +151,15 @@ class Relay:
                 self._news.take(_TENDED_EVERY_S)
 
     def _advance(self) -> None:
-        """Delivers all that there is."""
+        """Delivers all that there is, if it is this server's turn."""
         place = self._find_position()
+        if not self._turn.mine:
+            if not (taken := self._turn.take()) or not self._turn.unbroken:
+                self._leave()
+            if not taken:
+                self._state, self._error = "standby", ""
+                return
+            place = self._find_position()
         if place.gone:
             self._state, self._error = "gone", "the receiver wants no more events"
             return
@@ -157,7 +169,7 @@ class Relay:
         if not self._opened:
             self._outlet.open()
             self._opened = True
-        while not self._closing.is_set():
+        while self._turn.mine and not self._closing.is_set():
             batch = self._events.events(after=self._find_position().number, limit=self._outlet.batch)
             if not batch:
                 break
@@ -167,6 +179,13 @@ class Relay:
             return
         self._outlet.tend()
         self._succeeded()
+
+    def _leave(self) -> None:
+        """Another server delivered since: it has the receiver, and knows better how far it has come."""
+        if self._opened:
+            self._outlet.close()
+        self._opened = self._recalled = False
+        self._position = None
 
     def _deliver(self, batch: Sequence[StoredEvent]) -> None:
         try:
@@ -188,14 +207,14 @@ class Relay:
             state = self._totals.state()
         # in memory first: if it cannot be written now, this process at least does not deliver it again
         self._position = replace(self._find_position(), number=delivered[-1].number, state=state)
-        self._positions.write(self._name, self._position)
+        self._write(self._position)
 
     def _find_position(self) -> Position:
         if self._position is None:
             found = self._positions.read(self._name)
             if found is None:
-                found = Position(number=self._events.last_number())
-                self._positions.write(self._name, found)
+                self._positions.begin(self._name, self._events.last_number())
+                found = self._positions.read(self._name) or Position(number=0)
             if found.gone and found.gone != self._outlet.identity:
                 found = replace(found, gone="")
             self._position = found
@@ -219,7 +238,8 @@ class Relay:
         self._write(replace(found, state=totals.state()))
 
     def _write(self, position: Position) -> None:
-        self._positions.write(self._name, position)
+        if not self._positions.write(self._name, position, self._turn.owner):
+            self._turn.lose()
         self._position = position
 
     def _succeeded(self) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Column, MetaData, Table, Text, select
+from sqlalchemy import JSON, BigInteger, Column, MetaData, Table, Text, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from camcount.storage.database import Database, UtcDateTime
@@ -19,6 +19,8 @@ TABLE = Table(
     Column("state", JSON(none_as_null=True)),
     Column("gone", Text),
     Column("updated", UtcDateTime),
+    Column("owner", Text),
+    Column("beats", BigInteger),
 )
 
 
@@ -37,26 +39,59 @@ class Position:
     gone: str = ""
 
 
-class Positions:
-    """The positions of all deliveries; safe from many threads.
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Who delivers, and how often it has said so; ``owner`` is empty where nobody does."""
 
-    Both methods raise `DatabaseUnavailable` where the database does not answer, ``write`` also `DiskFull`.
+    owner: str = ""
+    beats: int = 0
+
+
+class Positions:
+    """The positions of all deliveries, and whose turn each is; safe from many threads and beside other servers.
+
+    All methods raise `DatabaseUnavailable` where the database does not answer, those that write also `DiskFull`.
     """
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def read(self, name: str) -> Position | None:
-        """Where a delivery stands; ``None`` before its first event."""
+        """Where a delivery stands; ``None`` before its first start."""
         with self._database.reading() as connection:
             row = connection.execute(select(TABLE).where(TABLE.c.name == name)).one_or_none()
         return Position(number=row.number, state=row.state, gone=row.gone) if row else None
 
-    def write(self, name: str, position: Position) -> None:
-        """Replaces what was known of a delivery."""
-        values: dict[str, Any] = {"number": position.number, "state": position.state, "gone": position.gone}
-        values["updated"] = datetime.now(UTC)
+    def begin(self, name: str, number: int) -> None:
+        """Notes where a delivery begins, unless that is known."""
         kind: Any = postgresql if self._database.dialect == "postgresql" else sqlite
-        insert = kind.insert(TABLE).values(name=name, **values)
+        insert = kind.insert(TABLE).values(name=name, owner="", beats=0, **_values(Position(number=number)))
         with self._database.writing() as connection:
-            connection.execute(insert.on_conflict_do_update(index_elements=["name"], set_=values))
+            connection.execute(insert.on_conflict_do_nothing(index_elements=["name"]))
+
+    def write(self, name: str, position: Position, owner: str) -> bool:
+        """Replaces what was known of a delivery; False, and nothing, where it is not this owner's turn any more."""
+        change = update(TABLE).where(TABLE.c.name == name, TABLE.c.owner == owner).values(**_values(position))
+        with self._database.writing() as connection:
+            return connection.execute(change).rowcount == 1
+
+    def held(self, name: str) -> Held:
+        """Whose turn it is."""
+        with self._database.reading() as connection:
+            row = connection.execute(select(TABLE.c.owner, TABLE.c.beats).where(TABLE.c.name == name)).one_or_none()
+        return Held(row.owner, row.beats) if row else Held()
+
+    def hold(self, name: str, owner: str, seen: Held) -> bool:
+        """Makes it this owner's turn if nothing has changed since ``seen``; a holder says so that it is still there.
+
+        Giving the empty owner ends the turn.
+        """
+        same = TABLE.c.name == name, TABLE.c.owner == seen.owner, TABLE.c.beats == seen.beats
+        change = update(TABLE).where(*same).values(owner=owner, beats=seen.beats + 1)
+        with self._database.writing() as connection:
+            return connection.execute(change).rowcount == 1
+
+
+def _values(position: Position) -> dict[str, Any]:
+    values = {"number": position.number, "state": position.state, "gone": position.gone}
+    return values | {"updated": datetime.now(UTC)}
