@@ -254,6 +254,15 @@ def test_nobody_is_held_back_until_somebody_is_short() -> None:
     assert math.isinf(limits[-1])
 
 
+def test_a_machine_that_did_nothing_for_a_while_is_tried_again() -> None:
+    """A second in which no answer came, such as while the model loads, must not hold a camera back for good."""
+    governor = Governor()
+    governor.tell("a", Need(wanted=25, served=0, short=True, least=5), 0.0)
+    limits = [governor.tell("a", Need(wanted=25, served=1, short=False, least=5), 1.0 + n) for n in range(40)]
+    assert limits[0] >= 1.0
+    assert math.isinf(limits[-1])
+
+
 @pytest.mark.parametrize("rate", [1.0, 7.0, 10.0, 24.0])
 def test_thinning_keeps_its_rate_and_is_even(rate: float) -> None:
     """Of 25 frames per second so many pass, no gap longer than one and a half of theirs and a frame."""
