@@ -9,7 +9,7 @@ Prints how resident memory grows after warm-up (the first quarter; least squares
 error from the means of ten parts of it), per hour of camera time and, as a camera has one hour an hour elsewhere, per
 hour of this machine and per connection; threads and open files; and what each pass counted. Exits with 1 where memory
 grows by more than 1 MB per hour of camera time, or where a thread, a file or a task is left behind. Less than half an
-hour of camera time after warm-up is too short to tell the first.
+hour of camera time after warm-up is too short to tell whether anything grows.
 """
 
 from __future__ import annotations
@@ -215,10 +215,11 @@ def faults(warm: Sequence[Sample], before: Sample, after: Sample) -> list[str]:
     """What is wrong, a line each."""
     found = []
     rise, _ = slope([one.camera_h for one in warm], [one.resident_mb for one in warm])
-    if warm[-1].camera_h - warm[0].camera_h >= LEAST_HOURS and rise > MOST_MB:
+    long = warm[-1].camera_h - warm[0].camera_h >= LEAST_HOURS
+    if long and rise > MOST_MB:
         found.append(f"memory grows by {rise:.2f} MB per hour of camera time, more than {MOST_MB:g}")
     for kind in ("threads", "files"):
-        if grows([getattr(one, kind) for one in warm]):
+        if long and grows([getattr(one, kind) for one in warm]):
             found.append(f"{kind} grow while the camera runs")
         if (left := getattr(after, kind) - getattr(before, kind)) > 0:
             found.append(f"{left} {kind} left behind")
@@ -237,6 +238,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         samples, heard, connects = soak(given.seconds, Path(folder))
     after = settled(before)
+    if not samples[-1].camera_h:
+        raise SystemExit("the camera gave no picture in that time: give it longer")
     warm = samples[int(WARM * len(samples)) :]
     print_results(samples, warm, heard, connects)
     print(f"threads: {warm[0].threads} -> {warm[-1].threads} running, {before.threads} -> {after.threads} around it")
