@@ -1,8 +1,9 @@
 """How long the store of counts takes to answer with a year of one camera in it: ``python bench/counts.py [URL]``.
 
-A year of minutes of one line and a million crossings, more by day than by night, with doubts as a real line has them.
-Prints the seconds of each question, best of three, and the sizes; low and high, which are worked out when they are
-shown, are not in them. Filling takes some ten minutes. Without an address it is a new SQLite file.
+A year of minutes of two lines and a million crossings of three labels in both directions, more by day than by night,
+with doubts as a real line has them. Prints the seconds of each question, best of three, and the sizes; low and high,
+which are worked out when they are shown, are not in them. Filling takes some ten minutes. Without an address it is a
+new SQLite file; one that is filled already is asked only.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from camcount.storage.interval_log import Step
 PARIS = ZoneInfo("Europe/Paris")
 START = datetime(2026, 1, 1, tzinfo=PARIS).astimezone(UTC)
 DAYS, EVENTS, AT_ONCE = 365, 1_000_000, 5000
+LINES, LABELS, SHARES = ("gate", "yard"), ("person", "bicycle", "car"), (0.6, 0.1, 0.3)
 _DOUBTS = np.array([19, 19, 19, 16, 14, 12, 9])
 """Bins of the logit that counted crossings fall into."""
 
@@ -39,7 +41,8 @@ def main() -> None:
         file = Path(folder) / "year.db"
         database = open_database(sys.argv[1] if len(sys.argv) > 1 else f"sqlite:///{file}")
         store = CountStore(database)
-        fill(store)
+        if not store.last_number():
+            fill(store)
         if file.exists():
             print(f"size: {file.stat().st_size / 1e6:.0f} MB")
         ask(store)
@@ -55,38 +58,44 @@ def fill(store: CountStore) -> None:
     rates = EVENTS / DAYS / 1440 * np.clip(1 - np.cos((hours - 3) / 24 * 2 * np.pi), 0.05, None)
     moments: list[float] = []
     for day in range(DAYS):
-        counts = random.poisson(np.repeat(rates, 60))
-        minutes = tuple(minute(day * 1440 + k, int(many), random) for k, many in enumerate(counts))
-        moments += [(day * 1440 + k) * 60 + 0.5 * n for k, many in enumerate(counts) for n in range(many)]
+        counts = random.poisson(np.repeat(rates / len(LINES), 60)[:, None], (1440, len(LINES)))
+        minutes = tuple(
+            minute(line, day * 1440 + k, int(many), random)
+            for k, row in enumerate(counts)
+            for line, many in zip(LINES, row, strict=True)
+        )
+        moments += [(day * 1440 + k) * 60 + 0.5 * n for k, many in enumerate(counts.sum(axis=1)) for n in range(many)]
         store.commit(CountBatch(camera_id="door", intervals=minutes))
-    print(f"filled in {DAYS * 1440} minutes: {time.perf_counter() - began:.0f} s")
+    print(f"filled in {DAYS * 1440 * len(LINES)} minutes: {time.perf_counter() - began:.0f} s", flush=True)
     began = time.perf_counter()
     for at in range(0, len(moments), AT_ONCE):
         events = tuple(crossing(time_s, at + k) for k, time_s in enumerate(moments[at : at + AT_ONCE]))
         store.commit(CountBatch(camera_id="door", events=events))
     took = time.perf_counter() - began
-    print(f"filled in {len(moments)} events: {took:.0f} s, {len(moments) / took:.0f} a second")
+    print(f"filled in {len(moments)} events: {took:.0f} s, {len(moments) / took:.0f} a second", flush=True)
 
 
-def minute(number: int, many: int, random: np.random.Generator) -> Interval:
+def minute(line: str, number: int, many: int, random: np.random.Generator) -> Interval:
     """One that counted so many, a tenth of them half a minute without sight."""
     coverage = 0.5 if random.random() < 0.1 else 1.0
     counts = {"in": many - many // 2, "out": many // 2}
+    parts = {way: random.multinomial(n, SHARES).tolist() for way, n in counts.items()}
+    by_label = {label: {way: parts[way][at] for way in counts} for at, label in enumerate(LABELS)}
     evidence = {
         way: Evidence(n, Counter(random.choice(_DOUBTS, n).tolist()), Counter(), 0.02 * n)
         for way, n in counts.items()
     }
-    usual = {"in": 500_000, "out": 500_000}
+    usual = {"in": EVENTS // 2 // len(LINES), "out": EVENTS // 2 // len(LINES)}
     grounds = Grounds(evidence=evidence, missed_s=60 * (1 - coverage), counted=usual, rate_s=DAYS * 86400)
     start = START + timedelta(minutes=number)
     return Interval(
-        line="gate",
+        line=line,
         start_s=number * 60,
         end_s=number * 60 + 60,
         start=start,
         end=start + timedelta(minutes=1),
         counts=counts,
-        by_label={"person": counts} if many else {},
+        by_label={label: ways for label, ways in by_label.items() if any(ways.values())},
         coverage=coverage,
         bounds={way: Bounds(low=n, high=n + 1) for way, n in (counts | {"total": many}).items()},
         grounds=grounds,
@@ -100,11 +109,11 @@ def crossing(time_s: float, number: int) -> Crossing:
         time_s=time_s,
         time=START + timedelta(seconds=time_s),
         track_id=number,
-        label="person",
+        label=LABELS[number % len(LABELS)],
         confidence=0.9,
         reason="stayed 0.6 s beyond the line",
         point=(320.0, 240.0),
-        line="gate",
+        line=LINES[number // 2 % len(LINES)],
         direction="out" if number % 2 else "in",
     )
 

@@ -70,6 +70,7 @@ def test_a_camera_is_made_counted_redrawn_and_deleted(data: Path, tmp_path: Path
         status, redrawn = _ask(server, "PATCH", "/loop/shapes", {"lines": {**LINE, "far": [0.2, 0.5, 0.9, 0.5]}})
         assert status == 200
         assert set(redrawn["totals"]) == {"door", "far"}
+        assert redrawn["promise"] == {"viewSeconds": 0.25, "heightsPerSecond": 4.0}
         assert _ask(server, "POST", "/loop/stop")[1]["state"] == "stopped"
         assert _ask(server, "POST", "/loop/start")[0] == 200
         _until(server, "loop", lambda camera: camera["state"] == "running")

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from camcount.cameras.cameras import Cameras
+from camcount.cameras.promise import promised
 from camcount.cameras.settings import CameraSettings
 from camcount.cameras.states import CameraState
 from camcount.errors import DatabaseUnavailable, GeometryError, SourceError, UsageError
@@ -217,6 +218,19 @@ def test_a_snapshot_shows_what_is_counted(video: Path, store: CountStore) -> Non
     assert plain is not None
     assert drawn.shape == plain.shape == (120, 160, 3)
     assert plain.max(axis=2)[60, 80] < 100 < drawn.max(axis=2)[40:80, 78:83].max()
+
+
+def test_the_state_says_what_is_not_missed_when_the_machine_is_busy(video: Path, store: CountStore) -> None:
+    """Nothing before it is connected; then what ``least_fps`` promises, or the camera's own rate if that is lower."""
+    with rtsp_camera(video) as camera:
+        cameras = Cameras(store, lambda _: Blobs())
+        for name, least_fps in (("slow", 4.0), ("fast", 1000.0)):
+            cameras.add(name, live(camera.uri(), least_fps=least_fps), start=False)
+        assert cameras.state("slow").promise is None
+        for name, fps in (("slow", 4.0), ("fast", 20.0)):
+            cameras.start(name)
+            until(lambda: state_of(cameras, name).promise == promised(fps), 60)  # noqa: B023 # in its own turn
+        cameras.close()
 
 
 def test_secrets_are_put_in_and_never_shown(video: Path, store: CountStore) -> None:

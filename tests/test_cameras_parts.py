@@ -15,9 +15,11 @@ from hypothesis import strategies as st
 from camcount.cameras.gate import MotionGate
 from camcount.cameras.governor import Governor, Need, Thinning, shared
 from camcount.cameras.inbox import Arrival, Inbox, Opened
+from camcount.detections import Detections
 from camcount.frame import Frame, Image
 from camcount.geometry import parse_line
 from camcount.protocols import SourceInfo
+from camcount.tracking.select import tracker_for
 from tests.paths import tracks_at
 
 LINE = parse_line("gate=0.5,0.0,0.5,1.0")
@@ -119,6 +121,15 @@ def test_nobody_is_held_back_until_somebody_is_short() -> None:
     assert math.isinf(limits[-1])
 
 
+def test_a_machine_that_did_nothing_for_a_while_is_tried_again() -> None:
+    """A second in which no answer came, such as while the model loads, must not hold a camera back for good."""
+    governor = Governor()
+    governor.tell("a", Need(wanted=25, served=0, short=True, least=5), 0.0)
+    limits = [governor.tell("a", Need(wanted=25, served=1, short=False, least=5), 1.0 + n) for n in range(40)]
+    assert limits[0] >= 1.0
+    assert math.isinf(limits[-1])
+
+
 @pytest.mark.parametrize("rate", [1.0, 7.0, 10.0, 24.0])
 def test_thinning_keeps_its_rate_and_is_even(rate: float) -> None:
     """Of 25 frames per second so many pass, no gap longer than one and a half of theirs and a frame."""
@@ -168,4 +179,25 @@ def test_tracks_that_move_keep_the_gate_open_and_those_at_rest_do_not() -> None:
     for n in range(200, 400):
         gate.followed(tracks_at({1: (200.0, 50.0)}), n / 10)
         resting.append(gate.wants(frame(n / 10, picture)))
-    assert sum(resting[100:]) <= 6
+    assert sum(resting[100:]) <= 11
+
+
+def test_somebody_who_stands_keeps_a_track_and_does_not_keep_the_gate_open() -> None:
+    """Looked at once a second they are the same to the tracker all along, and the model rests in between."""
+    gate, tracker, picture = (
+        MotionGate((LINE,), (), (192, 108)),
+        tracker_for("camcount"),
+        noisy(np.random.default_rng(3)),
+    )
+    box = np.array([[50.0, 40.0, 70.0, 90.0]], np.float32)
+    there = Detections(box, np.array([0.9], np.float32), np.zeros(1, np.int32), ("person",))
+    wanted, ids = [], set()
+    for n in range(600):
+        found = gate.wants(frame(n / 10, picture))
+        tracks = tracker.update(there if found else Detections.empty(("person",)), n / 10)
+        if found:
+            gate.followed(tracks, n / 10)
+        wanted.append(found)
+        ids |= set(tracks.track_id.tolist())
+    assert len(ids) == 1
+    assert sum(wanted[100:]) <= 51

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -53,6 +56,26 @@ def save_model(
     helper.set_model_props(model, dict(metadata or {}))
     onnx.save(model, str(path))
     return path
+
+
+def test_the_runtime_tells_its_makers_nothing(tmp_path: Path) -> None:
+    """A process that runs a model leaves no record of this machine for ONNX Runtime to send, and holds none open."""
+    path = doubling_model(tmp_path / "double.onnx")
+    program = (
+        "import os, sys\n"
+        "from camcount.engines.onnx import OnnxEngine\n"
+        "OnnxEngine(sys.argv[1])\n"
+        "print(*(os.path.realpath(f'/proc/self/fd/{number}') for number in os.listdir('/proc/self/fd')))"
+    )
+    home = tmp_path / "home"
+    home.mkdir()
+    quiet = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    places = {"HOME": str(home), "XDG_CACHE_HOME": str(home / "cache")}
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(path)], env=quiet | places, capture_output=True, text=True, check=True
+    )
+    assert "onnxruntime.db" not in done.stdout
+    assert list(home.rglob("*onnxruntime*")) == []
 
 
 def doubling_model(path: Path) -> Path:

@@ -9,6 +9,7 @@ import signal
 import socket
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager, suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from camcount.api.websocket import stream_routes
 from camcount.batch.schedule import Schedule
 from camcount.camera_site import CameraSite
 from camcount.errors import CamcountError, ServiceError, UsageError
+from camcount.models.home import home
 from camcount.models.opening import Trust
 from camcount.monitoring.logs import LogRecorder, configure_logging
 from camcount.monitoring.prometheus import PrometheusRecorder
@@ -31,7 +33,8 @@ from camcount.protocols import Recorder
 from camcount.server_settings import ServerSettings
 from camcount.serving.cache import cache_for
 from camcount.serving.dataplane import DataPlane
-from camcount.storage.database import open_database
+from camcount.storage.daily_archive import DailyArchive
+from camcount.storage.database import Database, open_database
 from camcount.storage.measurements import Measurements
 from camcount.storage.recorder import TimeSeriesRecorder
 
@@ -94,6 +97,9 @@ class Server:
             self.series = Measurements(database)
             self._schedule = Schedule(database)
             self._open.callback(self._schedule.close)
+            self._archive = _archive(settings, database)
+            if self._archive is not None:
+                self._open.callback(self._archive.close)
             self._open = self._open.pop_all()
 
     def application(self) -> ASGIApp:
@@ -170,6 +176,8 @@ class Server:
             _log.error("%s is not loaded: %s (%s)", name, error, error.code)
         self.site.start()
         self._schedule.start()
+        if self._archive is not None:
+            self._archive.start()
 
     async def _grpc(self) -> Any:
         if self.settings.grpc_port is None:
@@ -233,6 +241,13 @@ def fingerprint(settings: ServerSettings) -> str:
     files = [Path(served.model) for served in settings.models.values()]
     stamps = [(str(file), file.stat().st_mtime_ns, file.stat().st_size) for file in files if file.is_file()]
     return hashlib.sha256(f"{relevant}{stamps}".encode()).hexdigest()[:16]
+
+
+def _archive(settings: ServerSettings, database: Database) -> DailyArchive | None:
+    if settings.archive_after_days is None:
+        return None
+    folder = settings.archive_folder or home() / "archive"
+    return DailyArchive(database, folder, timedelta(days=settings.archive_after_days))
 
 
 def _listen(host: str, port: int) -> socket.socket:

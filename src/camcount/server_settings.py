@@ -116,6 +116,8 @@ class ServerSettings(FileAndFlags, BaseSettings):
         largest_pixels: of one picture, told from its header before it is decoded.
         private_webhooks: jobs may tell addresses of the server's own network when they are done.
         database_url: where the time series of the measurements go; SQLite in CAMCOUNT_HOME unless given.
+        archive_after_days: events stored on earlier days go to Parquet files, once a day; all stay unless given.
+        archive_folder: where those files go, and must stay; ``archive`` in CAMCOUNT_HOME unless given.
         triton_metrics: the metrics under Triton's names too.
         traces: OpenTelemetry spans, sent to OTEL_EXPORTER_OTLP_ENDPOINT.
         cameras: by name. sinks: where events go.
@@ -138,6 +140,8 @@ class ServerSettings(FileAndFlags, BaseSettings):
     largest_pixels: Annotated[int, Field(ge=1)] = 100_000_000
     private_webhooks: bool = False
     database_url: str | None = None
+    archive_after_days: Annotated[int, Field(ge=1)] | None = None
+    archive_folder: Path | None = None
     triton_metrics: bool = False
     traces: bool = False
     drain: Annotated[float, Field(ge=0)] = 10.0

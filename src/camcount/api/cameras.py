@@ -176,7 +176,7 @@ class CameraCalls:
         raise Refused(404, f"there is no camera {name!r}")
 
     def _answer(self, state: CameraState) -> dict[str, Any]:
-        entry = self._entries.get(state.name)
+        entry, promise = self._entries.get(state.name), state.promise
         return {
             "name": state.name,
             "source": state.source,
@@ -185,6 +185,9 @@ class CameraCalls:
             "since": state.since.isoformat(),
             "fps": round(state.fps, 2),
             "detectedFps": round(state.detected_fps, 2),
+            "promise": {"viewSeconds": round(promise.view_s, 3), "heightsPerSecond": round(promise.speed, 3)}
+            if promise
+            else None,
             "lagSeconds": round(state.lag_s, 3),
             "coverage": round(state.coverage, 4),
             "droppedFrames": state.dropped,

@@ -141,6 +141,7 @@ class Camera:
             shown,
             fps=pace.fps,
             detected_fps=pace.asked_fps,
+            promise=working.promise,
             lag_s=pace.lag_s,
             dropped=working.inbox.dropped,
             connects=reading.connects,

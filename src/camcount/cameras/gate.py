@@ -21,18 +21,23 @@ _NOISE = 3.0
 _TIMES = 6.0
 """How many times its usual change a cell must change to be moving."""
 _LEARN_S = 2.0
-_HOLD_S = 1.5
+_HOLD_S = 0.5
 _LOOK_S = 2.0
+_LOOK_AT_S = 1.0
+"""The same while somebody stands there: sooner than trackers forget."""
 _REST = 0.2
-_REST_S = 8.0
+_REST_S = 3.0
 
 
 class MotionGate:
     """Open while something moves, and a moment longer; shut, it opens every two seconds for one look.
 
+    While somebody stands there it looks every second, so that trackers know them again: who seems new each time would
+    hold it open each time.
+
     A picture of 96 x 54 cells is compared with a background that learns in seconds. Two neighbouring cells that
     differ by more than they usually do open the gate; near a line or a zone's edge one is enough. Tracks that move
-    keep it open; what has stood still for eight seconds, and whose cells do not change, does not.
+    keep it open; what has stood still for three seconds, and whose cells do not change, does not.
     """
 
     def __init__(
@@ -66,7 +71,8 @@ class MotionGate:
         self.seen += 1
         if frame.render is None or self._moves(frame):
             self._open_until = frame.time_s + _HOLD_S
-        wanted = frame.time_s <= self._open_until or frame.time_s - self._looked_s >= _LOOK_S
+        look_s = _LOOK_AT_S if self._places else _LOOK_S
+        wanted = frame.time_s <= self._open_until or frame.time_s - self._looked_s >= look_s
         if wanted:
             self._looked_s = frame.time_s
             self.asked += 1

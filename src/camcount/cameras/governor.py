@@ -11,6 +11,8 @@ _STEP_S = 1.0
 _MORE = 1.1
 """While nobody is short, the machine is taken to manage a tenth more each second."""
 _PLENTY = 1e6
+_TRIED = 1.0
+"""Frames per second and camera that it is taken to manage at least: asked for none, it could not show more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +96,8 @@ class Governor:
 
     def _share(self) -> None:
         if any(need.short for need in self._needs.values()):
-            self._capacity = sum(need.served for need in self._needs.values())
+            served = sum(need.served for need in self._needs.values())
+            self._capacity = max(served, _TRIED * len(self._needs))
         else:
             self._capacity = min(_PLENTY, self._capacity * _MORE)
         wanted = sum(need.wanted for need in self._needs.values())

@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
+from camcount.cameras.promise import Promise
+
 
 class State(StrEnum):
     """What a camera is doing."""
@@ -77,6 +79,8 @@ class CameraState:
         source: its address without secrets.
         fps: frames counted per second, lately.
         detected_fps: frames per second that the model was asked about; less where nothing moved.
+        promise: what is not missed for want of frames even while other cameras need the machine; None where nothing
+            can be said.
         lag_s: from the arrival of a frame to its count, the longest of the last second; 0 of a file, but for one
             that is looped in real time.
         coverage: share of the time since it first started that was seen, 0..1.
@@ -96,6 +100,7 @@ class CameraState:
     since: datetime
     fps: float = 0.0
     detected_fps: float = 0.0
+    promise: Promise | None = None
     lag_s: float = 0.0
     coverage: float = 0.0
     dropped: int = 0

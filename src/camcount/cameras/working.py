@@ -18,6 +18,7 @@ from camcount.cameras.governor import Governor, Need, Thinning
 from camcount.cameras.inbox import Arrival, Failed, Inbox, Opened, PassEnded
 from camcount.cameras.ledger import Ledger
 from camcount.cameras.pace import Pace
+from camcount.cameras.promise import Promise, promised
 from camcount.cameras.reading import Clocks, FileReading, LiveReading, Reading
 from camcount.cameras.settings import CameraSettings
 from camcount.cameras.states import Happening, Standing, State
@@ -81,7 +82,7 @@ class Working:
         self._intervals: list[Interval] = []
         self._changed = False
         self._told = self._came = self.clocks.steady()
-        self._idled_s = -inf
+        self._idled_s, self._fps = -inf, inf
         self._dropped = self._unanswered = 0
         self._ended = False
 
@@ -89,6 +90,12 @@ class Working:
     def began(self) -> datetime:
         """When second 0 of the axis was."""
         return self.memory.place.began
+
+    @property
+    def promise(self) -> Promise | None:
+        """What is not missed for want of frames, also while others need the machine; None before it is connected."""
+        given = inf if self.settings.exact else min(self.settings.least_fps, self._thinning.rate)
+        return promised(min(given, self._fps)) if self.reading.connects else None
 
     def now_s(self) -> float:
         """This moment on the axis of a camera that time does not wait for; the last frame's of a file."""
@@ -160,6 +167,7 @@ class Working:
 
     def _opened(self, info: SourceInfo) -> None:
         size = info.width, info.height
+        self._fps = info.fps or (0.0 if self.settings.exact else inf)  # of a file that does not say, nothing is known
         self._watch.reset()
         with self.lock:
             counted, settings = self.memory.counted, self.settings

@@ -284,9 +284,14 @@ def _on_the_clock(moment: datetime, every_s: float, zone: tzinfo) -> tuple[datet
 def _bounds_of_day(day: date, every_s: float, zone: tzinfo) -> list[datetime]:
     """The UTC moments at which spans begin on one local day, rising."""
     midnight = datetime.combine(day, time())
+    steps = [timedelta(seconds=number * every_s) for number in range(int(-(-DAY_S // every_s)))]
+    first = midnight.replace(tzinfo=zone)
+    if first.utcoffset() == (first + steps[-1]).utcoffset() == (first + timedelta(days=1)).utcoffset():
+        began = first.astimezone(UTC)
+        return [began + step for step in steps]
     moments = set()
-    for number in range(int(-(-DAY_S // every_s))):
-        wall = midnight + timedelta(seconds=number * every_s)
+    for number, step in enumerate(steps):
+        wall = midnight + step
         for fold in (0, 1):  # an hour that the clock shows twice begins spans twice
             moment = wall.replace(tzinfo=zone, fold=fold).astimezone(UTC)
             if (number, fold) == (0, 0) or moment.astimezone(zone).replace(tzinfo=None) == wall:

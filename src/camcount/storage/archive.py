@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
@@ -51,12 +51,20 @@ class ArchiveFile:
     sha256: str
 
 
-def archive(database: Database, folder: Path, keep: timedelta, *, now: datetime | None = None) -> list[ArchiveFile]:
+def archive(
+    database: Database,
+    folder: Path,
+    keep: timedelta,
+    *,
+    now: datetime | None = None,
+    stopping: Callable[[], bool] = lambda: False,
+) -> list[ArchiveFile]:
     """Moves the events that were stored on days before the last ``keep`` to files in ``folder``.
 
     A file has a day (UTC) of events. It is written beside its place, read back and compared, put into its place and
     into ``manifest.json``; then the rows are deleted, in one transaction with the note of where they are. Killed in
-    between, the next call writes that file again, and readers find each event once.
+    between, the next call writes that file again, and readers find each event once. When ``stopping`` says so, it
+    ends after the day it is at.
 
     Raises:
         DatabaseUnavailable, DiskFull, UsageError: days before that one are archived; the others are as they were.
@@ -67,7 +75,7 @@ def archive(database: Database, folder: Path, keep: timedelta, *, now: datetime 
         folder.mkdir(parents=True, exist_ok=True)
     done = []
     with _alone(folder):
-        while (span := _oldest(database, before)) is not None:
+        while not stopping() and (span := _oldest(database, before)) is not None:
             made = _write(database, folder.absolute(), *span)
             _note(folder, made)
             _forget(database, made)

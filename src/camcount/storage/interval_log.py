@@ -8,9 +8,8 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from itertools import pairwise
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Select, func, or_, select
+from sqlalchemy import JSON, Connection, Select, Text, cast, func, or_, select
 
-from camcount.counting.bounds import Bounds, Grounds
 from camcount.counting.intervals import Interval, clock_bounds, parse_duration
 from camcount.errors import UsageError
 from camcount.storage.count_tables import INTERVALS, replacing
@@ -18,10 +17,10 @@ from camcount.storage.rollup import (
     HOUR_S,
     MINUTE_S,
     QUARTER_S,
+    Row,
     StoredInterval,
-    bounds_of_row,
+    added,
     coarser,
-    merged,
     row_of,
 )
 
@@ -30,6 +29,7 @@ STEPS: tuple[Step, ...] = ("1m", "15m", "1h", "1d")
 _MOST = 100_000
 _KEPT = (MINUTE_S, QUARTER_S, HOUR_S)
 _T = INTERVALS.c
+_COLUMNS = [cast(_T[name], Text) if isinstance(_T[name].type, JSON) else _T[name] for name in Row._fields]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +50,12 @@ def store(connection: Connection, camera_id: str, intervals: Iterable[Interval])
     given: dict[tuple[str, int], dict[str, Any]] = {}
     for row in (row_of(camera_id, interval) for interval in intervals):
         key = row["line"], row["start"]
-        if key not in given or _fuller(row, given[key]):
+        if key not in given or _sight(row) > _sight(given[key]):
             given[key] = row
     if not given:
         return
-    known = {(row["line"], row["start"]): row for row in _there(connection, camera_id, given)}
-    fresh = [row for key, row in given.items() if key not in known or _fuller(row, known[key])]
+    known = {(row.line, row.start): _sight(row._asdict()) for row in _there(connection, camera_id, given)}
+    fresh = [row for key, row in given.items() if key not in known or _sight(row) > known[key]]
     if fresh:
         connection.execute(replacing(connection.dialect.name, INTERVALS), fresh)
         for finer_s, step_s in pairwise(_KEPT):
@@ -76,15 +76,16 @@ def read(
 ) -> list[StoredInterval]:
     """Every span of every line, in order of camera, line and time; see `CountStore.intervals`."""
     bounds = _bounds(since, until, step, zone)
+    spans = list(pairwise((bound, _moment(bound).astimezone(zone)) for bound in bounds))
     found: list[StoredInterval] = []
     for one in _lines(connection, camera_id, line):
         rows = _rows(connection, one, bounds)
         at = 0
-        for begin, end in pairwise(bounds):
+        for begin, end in spans:
             stop = at
-            while stop < len(rows) and rows[stop]["start"] < end:
+            while stop < len(rows) and rows[stop].start < end[0]:
                 stop += 1
-            found.append(_told(one, (begin, end), rows[at:stop], zone))
+            found.append(_told(one, begin, end, rows[at:stop]))
             at = stop
     return found
 
@@ -124,13 +125,13 @@ def _edge(connection: Connection, camera_id: str, line: str, hour: int, edge: An
     return int(connection.execute(select(edge(_T.start)).where(*of_line, *within)).scalar() or hour)
 
 
-def _rows(connection: Connection, line: _Line, bounds: Sequence[int]) -> Sequence[Mapping[str, Any]]:
+def _rows(connection: Connection, line: _Line, bounds: Sequence[int]) -> Sequence[Row]:
     """The longest rows that spans are made of whole ones of, and shorter ones at the ends; in order of time."""
     steps = [step_s for step_s in _KEPT if not any(bound % step_s for bound in bounds[1:-1])]
     parts = _parts(bounds[0], bounds[-1], steps)
     some = or_(*((_T.step_s == s) & (_T.start >= begin) & (_T.start < end) for s, begin, end in parts))
-    query = select(INTERVALS).where(_T.camera_id == line.camera_id, _T.line == line.line, some)
-    return sorted(_found(connection, query), key=lambda row: int(row["start"]))
+    query = select(*_COLUMNS).where(_T.camera_id == line.camera_id, _T.line == line.line, some)
+    return _found(connection, query.order_by(_T.start))
 
 
 def _parts(first: int, last: int, steps: Sequence[int]) -> list[tuple[int, int, int]]:
@@ -149,68 +150,60 @@ def _parts(first: int, last: int, steps: Sequence[int]) -> list[tuple[int, int, 
     return [*ends[0], (step_s, *whole), *ends[1]]
 
 
-def _told(line: _Line, span: tuple[int, int], rows: Sequence[Mapping[str, Any]], zone: tzinfo) -> StoredInterval:
-    begin, end = span
-    length = end - begin
+def _told(line: _Line, start: tuple[int, datetime], end: tuple[int, datetime], rows: Sequence[Row]) -> StoredInterval:
+    """One span, from its beginning to its end: each in seconds since the epoch and on the clock."""
     counts: dict[str, int] | None = None
     by_label: dict[str, dict[str, int]] = {}
-    grounds: Grounds | None = None
-    known: dict[str, Bounds] | None = None
-    seen_s = sum(row["seen_s"] for row in rows)
-    if seen_s > 0 or any(row["count_in"] or row["count_out"] for row in rows):
-        counts, by_label, grounds = merged(rows)
-        absent = min(end, line.until) - max(begin, line.since) - sum(row["known_s"] for row in rows)
-        if absent <= 0 and len(rows) == 1:
-            known = bounds_of_row(rows[0])
-        else:
-            grounds = _and_absent(grounds, max(0, absent))
+    known_s, seen_s, counted = _sums(rows)
+    absent_s = 0
+    if seen_s > 0 or counted:
+        counts, by_label = added(rows)
+        # minutes that nobody wrote while there are earlier and later ones were not seen
+        absent_s = min(end[0], line.until) - max(start[0], line.since) - known_s
     return StoredInterval(
         camera_id=line.camera_id,
         line=line.line,
-        start=_moment(begin).astimezone(zone),
-        end=_moment(end).astimezone(zone),
+        start=start[1],
+        end=end[1],
         counts=counts,
         by_label=by_label,
-        coverage=min(seen_s / length, 1.0),
-        grounds=grounds,
-        known=known,
+        coverage=min(seen_s / (end[0] - start[0]), 1.0),
+        rows=rows if counts is not None else (),
+        absent_s=absent_s,
     )
 
 
-def _and_absent(grounds: Grounds, absent_s: int) -> Grounds:
-    """Minutes that nobody wrote while there are earlier and later ones were not seen."""
-    return Grounds(
-        evidence=grounds.evidence,
-        missed_s=grounds.missed_s + absent_s,
-        counted=grounds.counted,
-        rate_s=grounds.rate_s,
-    )
+def _sums(rows: Sequence[Row]) -> tuple[int, float, int]:
+    """Seconds known and seen, and how many were counted."""
+    if len(rows) == 1:  # as in most questions, of which long ones have thousands
+        row = rows[0]
+        return row.known_s, row.seen_s, row.count_in + row.count_out
+    counted = sum(row.count_in + row.count_out for row in rows)
+    return sum(row.known_s for row in rows), sum(row.seen_s for row in rows), counted
 
 
-def _there(connection: Connection, camera_id: str, keys: Iterable[tuple[str, int]]) -> list[Mapping[str, Any]]:
+def _there(connection: Connection, camera_id: str, keys: Iterable[tuple[str, int]]) -> list[Row]:
     starts = [start for _, start in keys]
-    query = select(INTERVALS).where(_T.step_s == MINUTE_S, _T.camera_id == camera_id)
+    query = select(*_COLUMNS).where(_T.step_s == MINUTE_S, _T.camera_id == camera_id)
     query = query.where(_T.line.in_({line for line, _ in keys}), _T.start.between(min(starts), max(starts)))
     return _found(connection, query)
 
 
-def _fuller(row: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether a row saw more of the same minute; of two that saw as much, the one that counted more."""
-    ours, theirs = ((round(r["seen_s"], 6), r["count_in"] + r["count_out"]) for r in (row, other))
-    return ours > theirs
+def _sight(row: Mapping[str, Any]) -> tuple[float, int]:
+    """How much of a minute a row saw, and how many it counted: of two rows the one with more of it stays."""
+    return round(row["seen_s"], 6), row["count_in"] + row["count_out"]
 
 
 def _coarser(
     connection: Connection, camera_id: str, line: str, start: int, finer_s: int, step_s: int
 ) -> dict[str, Any]:
     within = (_T.start >= start, _T.start < start + step_s)
-    query = select(INTERVALS).where(_T.step_s == finer_s, _T.camera_id == camera_id, _T.line == line, *within)
-    return coarser(step_s, start, _found(connection, query.order_by(_T.start)))
+    query = select(*_COLUMNS).where(_T.step_s == finer_s, _T.camera_id == camera_id, _T.line == line, *within)
+    return coarser(camera_id, step_s, start, _found(connection, query.order_by(_T.start)))
 
 
-def _found(connection: Connection, query: Select[Any]) -> list[Mapping[str, Any]]:
-    names = INTERVALS.columns.keys()
-    return [dict(zip(names, row, strict=True)) for row in connection.execute(query)]
+def _found(connection: Connection, query: Select[Any]) -> list[Row]:
+    return [Row._make(row) for row in connection.execute(query).all()]
 
 
 def _moment(seconds: float) -> datetime:

@@ -2,20 +2,39 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
-from camcount.counting.bounds import Bounds, Evidence, Grounds, total
+import orjson
+
+from camcount.counting.bounds import Bounds, Evidence, Grounds
 from camcount.counting.intervals import Interval
 from camcount.errors import UsageError
 
 MINUTE_S, QUARTER_S, HOUR_S = 60, 900, 3600
 WAYS = ("in", "out")
-_QUIET = Grounds(evidence={}, missed_s=0.0, counted={}, rate_s=0.0).bounds()
-"""The bounds of a span in which nothing happened: most are, and so need not be stored."""
+_Limits = Mapping[str, Sequence[Any]]
+"""``in``, ``out`` and ``total`` -> low and high, as they are stored."""
+
+
+class Row(NamedTuple):
+    """A row of the table as it is read: JSON is left as text, for most of it is never asked for."""
+
+    line: str
+    start: int
+    known_s: int
+    seen_s: float
+    count_in: int
+    count_out: int
+    by_label: str | None
+    bounds: str | None
+    evidence: str | None
+    missed_s: float
+    rate_in: int
+    rate_out: int
+    rate_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,9 +46,9 @@ class StoredInterval:
         counts: by direction; None in a gap, for what nobody saw is not zero.
         by_label: label -> direction -> count.
         coverage: share of the span, 0..1, that was seen; 0 in a gap.
-        grounds: what the bounds are made of once somebody asks, for that takes milliseconds; None in a gap, and for
+        rows: what the bounds are made of once somebody asks, for that takes milliseconds; none in a gap, and for
             counts of one label.
-        known: the bounds, where they were stored.
+        absent_s: how much of the span no row is about, though there are earlier and later ones.
     """
 
     camera_id: str
@@ -39,13 +58,14 @@ class StoredInterval:
     counts: dict[str, int] | None
     by_label: dict[str, dict[str, int]]
     coverage: float
-    grounds: Grounds | None = None
-    known: dict[str, Bounds] | None = None
+    rows: Sequence[Row] = field(default=(), repr=False)
+    absent_s: int = 0
 
     @property
     def bounds(self) -> dict[str, Bounds] | None:
         """Of ``in``, ``out`` and ``total``, see `camcount.counting.intervals.Interval`; None where there are none."""
-        return self.known if self.known is not None or self.grounds is None else self.grounds.bounds()
+        limits = self._limits()
+        return {way: Bounds(low=low, high=high) for way, (low, high) in limits.items()} if limits else None
 
     @property
     def count(self) -> int | None:
@@ -62,10 +82,23 @@ class StoredInterval:
         """Upper bound of the count in both directions; None also where nothing is known."""
         return None if (limits := self._total()) is None else limits.high
 
+    def _known(self) -> _Limits | None:
+        """As they were stored, where the span is one row."""
+        if len(self.rows) != 1 or self.absent_s > 0:
+            return None
+        text = self.rows[0].bounds
+        return _QUIET if text is None else orjson.loads(text)
+
+    def _limits(self) -> _Limits | None:
+        if not self.rows:
+            return None
+        known = self._known()
+        return _packed_bounds(grounds_of(self.rows, self.absent_s).bounds()) if known is None else known
+
     def _total(self) -> Bounds | None:
-        if self.known is not None:
-            return self.known["total"]
-        return None if self.grounds is None else self.grounds.total()
+        if (limits := self._known()) is not None:
+            return Bounds(low=limits["total"][0], high=limits["total"][1])
+        return grounds_of(self.rows, self.absent_s).total() if self.rows else None
 
     def of(self, label: str) -> StoredInterval:
         """The same of one label only."""
@@ -83,8 +116,8 @@ class StoredInterval:
     def as_dict(self) -> dict[str, Any]:
         """Ready for JSON; a gap has nulls."""
         counts = self.counts or dict.fromkeys(WAYS)
-        bounds = self.bounds
-        total = bounds["total"] if bounds else None
+        limits = self._limits()
+        low, high = limits["total"] if limits else (None, None)
         return {
             "camera_id": self.camera_id,
             "line": self.line,
@@ -92,11 +125,11 @@ class StoredInterval:
             "end": self.end.isoformat(),
             **counts,
             "count": self.count,
-            "low": total.low if total else None,
-            "high": total.high if total else None,
+            "low": low,
+            "high": high,
             "coverage": round(self.coverage, 4),
             "by_label": self.by_label,
-            "bounds": {way: one.as_dict() for way, one in bounds.items()} if bounds else None,
+            "bounds": {way: {"low": low, "high": high} for way, (low, high) in limits.items()} if limits else None,
         }
 
 
@@ -119,37 +152,50 @@ def row_of(camera_id: str, interval: Interval) -> dict[str, Any]:
     }
 
 
-def coarser(step_s: int, start: int, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The row of a longer span from those of the shorter ones in it, in their order."""
-    counts, by_label, grounds = merged(rows)
-    key = {name: rows[0][name] for name in ("camera_id", "line")} | {"step_s": step_s, "start": start}
-    sums = {name: sum(row[name] for row in rows) for name in ("known_s", "seen_s")}
+def coarser(camera_id: str, step_s: int, start: int, rows: Sequence[Row]) -> dict[str, Any]:
+    """The row of a longer span of a line from those of the shorter ones in it, in their order."""
+    counts, by_label = added(rows)
+    grounds = grounds_of(rows)
+    key = {"step_s": step_s, "camera_id": camera_id, "line": rows[0].line, "start": start}
+    sums = {"known_s": sum(row.known_s for row in rows), "seen_s": sum(row.seen_s for row in rows)}
     return key | sums | _content(counts, by_label, grounds, grounds.bounds())
 
 
-def merged(rows: Sequence[Mapping[str, Any]]) -> tuple[dict[str, int], dict[str, dict[str, int]], Grounds]:
-    """Counts, counts by label, and the grounds of their bounds, of rows that follow each other."""
+def added(rows: Sequence[Row]) -> tuple[dict[str, int], dict[str, dict[str, int]]]:
+    """Counts, and counts by label, of rows together."""
+    if len(rows) == 1:
+        (row,) = rows
+        return {"in": row.count_in, "out": row.count_out}, _read(row.by_label)
     by_label: dict[str, dict[str, int]] = {}
     for row in rows:
-        for label, counts in (row["by_label"] or {}).items():
+        for label, counts in _read(row.by_label).items():
             one = by_label.setdefault(label, dict.fromkeys(WAYS, 0))
             for way, many in counts.items():
                 one[way] += many
-    packed = [row["evidence"] for row in rows if row["evidence"]]
-    grounds = Grounds(
+    return {"in": sum(row.count_in for row in rows), "out": sum(row.count_out for row in rows)}, by_label
+
+
+def grounds_of(rows: Sequence[Row], absent_s: float = 0.0) -> Grounds:
+    """The grounds of the bounds of rows that follow each other, and of so much more time that nobody saw."""
+    packed = [_read(row.evidence) for row in rows if row.evidence]
+    return Grounds(
         evidence={way: _sum(one[way] for one in packed if way in one) for way in WAYS},
-        missed_s=sum(row["missed_s"] for row in rows),
-        counted={way: rows[-1][f"rate_{way}"] for way in WAYS},
-        rate_s=rows[-1]["rate_s"],
+        missed_s=sum(row.missed_s for row in rows) + max(0.0, absent_s),
+        counted={"in": rows[-1].rate_in, "out": rows[-1].rate_out},
+        rate_s=rows[-1].rate_s,
     )
-    return {way: sum(row[f"count_{way}"] for row in rows) for way in WAYS}, by_label, grounds
 
 
-def bounds_of_row(row: Mapping[str, Any]) -> dict[str, Bounds]:
-    """As they were stored."""
-    if row["bounds"] is None:
-        return dict(_QUIET)
-    return {way: Bounds(low=low, high=high) for way, (low, high) in row["bounds"].items()}
+def _read(text: str | None) -> dict[str, Any]:
+    return {} if text is None else orjson.loads(text)
+
+
+def _packed_bounds(bounds: Mapping[str, Bounds]) -> dict[str, list[int | None]]:
+    return {way: [one.low, one.high] for way, one in bounds.items()}
+
+
+_QUIET = _packed_bounds(Grounds(evidence={}, missed_s=0.0, counted={}, rate_s=0.0).bounds())
+"""The bounds of a span in which nothing happened: most are, and so need not be stored."""
 
 
 def _content(
@@ -159,12 +205,12 @@ def _content(
     bounds: Mapping[str, Bounds],
 ) -> dict[str, Any]:
     """The columns that are not the key; what says nothing takes no space."""
-    limits = {way: [one.low, one.high] for way, one in bounds.items()}
+    limits = _packed_bounds(bounds)
     evidence = {way: _packed(one) for way, one in grounds.evidence.items() if one != Evidence()}
     return {
         **{f"count_{way}": counts[way] for way in WAYS},
         "by_label": dict(by_label) or None,
-        "bounds": None if bounds == _QUIET else limits,
+        "bounds": None if limits == _QUIET else limits,
         "evidence": evidence or None,
         "missed_s": grounds.missed_s,
         **{f"rate_{way}": grounds.counted.get(way, 0) for way in WAYS},
@@ -188,12 +234,11 @@ def _packed(evidence: Evidence) -> list[Any]:
 
 
 def _sum(packed: Iterable[Sequence[Any]]) -> Evidence:
-    return total(
-        Evidence(
-            counted,
-            Counter({int(at): many for at, many in real.items()}),
-            Counter({int(at): many for at, many in missed.items()}),
-            silent,
-        )
-        for counted, real, missed, silent in packed
-    )
+    whole = Evidence()
+    for counted, real, missed, silent in packed:
+        whole.counted += counted
+        whole.silent += silent
+        for bins, found in ((whole.real, real), (whole.missed, missed)):
+            for at, many in found.items():
+                bins[int(at)] += many
+    return whole
