@@ -5,7 +5,7 @@ BIN := .venv/bin
 PIP := -m pip install --quiet --disable-pip-version-check
 
 .PHONY: setup demo proto test lint types bands unit bench bench-accuracy bench-bounds bench-models bench-doctor \
-	bench-appearance bench-serving bench-serving-chaos bench-cameras bench-kills soak clean
+	bench-appearance bench-serving bench-serving-chaos bench-cameras bench-kills screenshots soak clean
 
 setup: .venv/ready-dev .venv-mlserver/ready .venv-mlflow/ready .venv-triton/ready
 
@@ -125,6 +125,10 @@ soak: .venv/ready-dev
 # 20 kills at random moments over a file camera, on SQLite and PostgreSQL
 bench-kills: .venv/ready-dev
 	CAMCOUNT_TEST_KILLS=20 $(BIN)/pytest -q -k killed --timeout 1200 tests/test_cameras_files.py
+
+# every page in two widths and two themes, to docs/screenshots; wants Debian's chromium
+screenshots: .venv/ready-dev
+	$(BIN)/python -m bench.screenshots
 
 clean:
 	rm -rf .venv .venv-* out

@@ -22,6 +22,8 @@ from camcount.api.v2_statistics import Tally
 from camcount.api.websocket import stream_routes
 from camcount.batch.schedule import Schedule
 from camcount.camera_site import CameraSite
+from camcount.dashboard.dashboard import Dashboard
+from camcount.dashboard.mounting import UPLOADS, DashboardRoute
 from camcount.errors import CamcountError, ServiceError, UsageError
 from camcount.models.opening import Trust
 from camcount.monitoring.logs import LogRecorder, configure_logging
@@ -31,7 +33,7 @@ from camcount.protocols import Recorder
 from camcount.server_settings import ServerSettings
 from camcount.serving.cache import cache_for
 from camcount.serving.dataplane import DataPlane
-from camcount.storage.database import open_database
+from camcount.storage.database import Database, open_database
 from camcount.storage.measurements import Measurements
 from camcount.storage.recorder import TimeSeriesRecorder
 
@@ -94,6 +96,7 @@ class Server:
             self.series = Measurements(database)
             self._schedule = Schedule(database)
             self._open.callback(self._schedule.close)
+            self._pages = self._dashboard(database) if settings.dashboard else None
             self._open = self._open.pop_all()
 
     def application(self) -> ASGIApp:
@@ -105,6 +108,8 @@ class Server:
             *stream_routes(self.plane, largest_pixels=pixels),
             *self.site.routes(),
         ]
+        if self._pages is not None:
+            doors.append(self._pages)
         return application(
             self.plane,
             doors=doors,
@@ -115,6 +120,8 @@ class Server:
             jobs=Jobs(self._cache),
             accuracy=lambda info: info.accuracy,
             body_limit=settings.body_limit,
+            larger_bodies={UPLOADS: settings.upload_limit} if self._pages is not None else {},
+            lives=[self._pages.life] if self._pages is not None else [],
             largest_pixels=pixels,
             private_webhooks=settings.private_webhooks,
         )
@@ -165,6 +172,9 @@ class Server:
     def close(self) -> None:
         """Lets go of everything, what is still queued is answered first."""
         self._open.close()
+
+    def _dashboard(self, database: Database) -> DashboardRoute:
+        return DashboardRoute(Dashboard(self.settings, self.plane, self.site, self.series, self.rates, database))
 
     def _preload(self) -> None:
         for name, error in self.preload().items():
