@@ -61,12 +61,14 @@ class Page:
     Attributes:
         icon: of Google's Material Icons.
         build: makes the content, within the frame that all pages share; called once per visit.
+        under: the page of the navigation that it belongs to; empty for one that stands there itself.
         headed: whether the frame shows the heading; a page that is not makes its own ``h1``.
     """
 
     name: str
     icon: str
     build: Callable[[Visit], Awaitable[None]]
+    under: str = ""
     headed: bool = True
 
     @property

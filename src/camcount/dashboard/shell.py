@@ -102,7 +102,8 @@ def _side(visit: Visit, page: Page) -> None:
         with ui.element("nav").classes("nav") as nav:
             attributes(nav, aria_label=visit.say("shell.pages"))
             for other in PAGES:
-                _link(visit, other, current=other is page)
+                if not other.under:
+                    _link(visit, other, current=other.name in (page.name, page.under))
         tag("div", f"camcount {camcount.__version__}", "side-foot")
 
 
