@@ -213,6 +213,7 @@ class Server:
             ssl_certfile=settings.tls_cert,
             ssl_keyfile=settings.tls_key,
             ws_max_size=settings.body_limit,
+            ws_per_message_deflate=False,  # pictures are compressed already, and to try costs more than to draw them
             ws_max_queue=4,  # what waits unread in memory, so that clients are halted soon
         )
         try:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 ADDRESSES: dict[str, tuple[str, ...]] = {
-    "live": ("/", "/cameras/{camera}"),
+    "live": ("/",),
+    "camera": ("/cameras/{camera}",),
     "counts": ("/counts",),
     "add": ("/add",),
     "verify": ("/verify",),

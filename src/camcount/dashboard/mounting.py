@@ -15,6 +15,8 @@ from starlette.types import Receive, Scope, Send
 
 from camcount.dashboard.addresses import ADDRESSES
 from camcount.dashboard.dashboard import Dashboard
+from camcount.dashboard.pictures import Pictures
+from camcount.dashboard.pictures_socket import PATH, pictures_route
 from camcount.errors import ServiceError
 
 _log = logging.getLogger("camcount.dashboard")
@@ -35,6 +37,8 @@ class DashboardRoute(BaseRoute):
     def __init__(self, dashboard: Dashboard) -> None:
         self._dashboard = dashboard
         self._addresses = [compile_path(path)[0] for paths in ADDRESSES.values() for path in paths]
+        self._pictures = Pictures(dashboard.site.cameras)
+        self._moving = pictures_route(self._pictures, dashboard.site.entries)
         self._ready: asyncio.Future[FastAPI] | None = None
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
@@ -51,6 +55,9 @@ class DashboardRoute(BaseRoute):
         Raises:
             ServiceError: another server of this process has the pages.
         """
+        if scope["type"] == "websocket" and scope["path"] == PATH:
+            await self._moving.app(scope, receive, send)
+            return
         if self._ready is None:
             raise ServiceError("the dashboard has not started: the server runs without its lifespan")
         shell = await asyncio.shield(self._ready)
@@ -66,6 +73,7 @@ class DashboardRoute(BaseRoute):
             yield
         finally:
             closing.set()
+            await self._pictures.close()
             await living
 
     async def _live(self, ready: asyncio.Future[FastAPI], closing: asyncio.Event) -> None:

@@ -62,6 +62,7 @@ class Page:
         icon: of Google's Material Icons.
         build: makes the content, within the frame that all pages share; called once per visit.
         under: the page of the navigation that it belongs to; empty for one that stands there itself.
+        title: makes the heading, where it depends on the visit.
         headed: whether the frame shows the heading; a page that is not makes its own ``h1``.
     """
 
@@ -69,7 +70,12 @@ class Page:
     icon: str
     build: Callable[[Visit], Awaitable[None]]
     under: str = ""
+    title: Callable[[Visit], str] | None = None
     headed: bool = True
+
+    def heading(self, visit: Visit) -> str:
+        """What stands above it."""
+        return self.title(visit) if self.title else visit.say(f"nav.{self.name}")
 
     @property
     def paths(self) -> tuple[str, ...]:

@@ -96,7 +96,7 @@ class Chip:
 
 def button(text: str, click: Callable[..., Any], *, icon: str = "", primary: bool = False) -> ui.button:
     """A button; while an asynchronous ``click`` runs, the page goes on."""
-    made = ui.button(text, on_click=click, icon=icon or None).props("unelevated no-caps")
+    made = ui.button(text, on_click=click, icon=icon or None, color=None).props("unelevated no-caps")
     return made.classes("button button-primary" if primary else "button")
 
 

@@ -62,7 +62,7 @@ def _shown(page: Page) -> Callable[[Request], Awaitable[None]]:
         client.page = copy(client.page)  # which all visits share
         if around := client.content.parent_slot:
             around.parent.tag = "div"  # Quasar would make it a second <main>, with the navigation in it
-        client.page.title = f"{visit.say(f'nav.{page.name}')} · camcount"
+        client.page.title = f"{page.heading(visit)} · camcount"
         client.page.language = _TAGS[visit.language]
         client.page.dark = {"auto": None, "light": False, "dark": True}[visit.theme]
         ui.add_head_html(_head(page.name, visit.theme))
@@ -83,9 +83,7 @@ def _frame(visit: Visit, page: Page) -> Iterator[None]:
         _side(visit, page)
         with ui.element("div").classes("stage"):
             with ui.element("header").classes("top"):
-                title = tag("h1", visit.say(f"nav.{page.name}"), "top-title") if page.headed else None
-                if title is None:
-                    attributes(ui.element("div").classes("top-title"), id="top-title")
+                tag("h1", page.heading(visit), "top-title") if page.headed else tag("div", "", "top-title")
                 _status(visit)
                 _choices(visit)
             with ui.element("main").classes("content") as content:
@@ -153,7 +151,7 @@ def _choices(visit: Visit) -> None:
 @cache
 def _head(name: str, theme: str) -> str:
     """Style and script of all pages, and those of this page where there are files of its name."""
-    files = [STATIC / file for file in ("camcount.css", "camcount.js", f"{name}.css", f"{name}.js")]
+    files = [STATIC / file for file in ("camcount.css", "camcount.js", "pictures.js", f"{name}.css", f"{name}.js")]
     lines = [f'<script>document.documentElement.dataset.theme = "{theme}";</script>']
     for file in files:
         if not file.exists():
