@@ -5,7 +5,7 @@ BIN := .venv/bin
 PIP := -m pip install --quiet --disable-pip-version-check
 
 .PHONY: setup demo proto test lint types bands unit bench bench-accuracy bench-bounds bench-models bench-doctor \
-	bench-appearance bench-serving bench-serving-chaos bench-cameras bench-kills screenshots soak clean
+	bench-appearance bench-serving bench-serving-chaos bench-cameras bench-dashboard bench-kills screenshots soak clean
 
 setup: .venv/ready-dev .venv-mlserver/ready .venv-mlflow/ready .venv-triton/ready
 
@@ -116,6 +116,10 @@ bench-appearance: .venv/ready-dev
 # cameras per core beside the supervision loop, and what motion gating costs in counts
 bench-cameras: .venv/ready-dev .venv-supervision/ready
 	$(BIN)/python bench/cameras.py
+
+# what ten open dashboards cost four cameras
+bench-dashboard: .venv/ready-dev
+	$(BIN)/python -m bench.dashboard
 
 # a camera for hours in minutes: memory, threads, files; make soak SECONDS=1800
 SECONDS ?= 600

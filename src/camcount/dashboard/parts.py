@@ -34,8 +34,10 @@ def tag(name: str, text: str = "", classes: str = "") -> TextElement:
 
 def attributes(element: Element, **values: str) -> None:
     """Sets HTML attributes, whatever characters their texts have; ``_`` stands for ``-``."""
-    element.props.update({name.strip("_").replace("_", "-"): value for name, value in values.items()})
-    element.update()
+    wanted = {name.replace("_", "-"): value for name, value in values.items()}
+    if any(element.props.get(name) != value for name, value in wanted.items()):
+        element.props.update(wanted)
+        element.update()
 
 
 @contextmanager

@@ -24,8 +24,8 @@ Key = tuple[str, int]
 """A camera's name, and how many pixels wide its picture is."""
 
 WIDTHS = (640, 960)
-_PACE_S = {640: 1 / 3, 960: 1 / 5}
-_SHARE = 0.05
+_PACE_S = {640: 0.4, 960: 0.25}
+_SHARE = 0.04
 """Of all cores, at most so much is spent on drawing, however many look: more cameras move more slowly instead."""
 _QUALITY = 72
 _SLOWEST_S = 5.0
