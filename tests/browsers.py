@@ -21,7 +21,8 @@ cameras:
 """
 _CAMERA = """
   %s:
-    source: demo:street
+    source: demo:street?seed=%d
+    loop: true
     model: motion
     time_zone: UTC
     lines: {door: [0.1, 0.6, 0.9, 0.6]}
@@ -100,6 +101,11 @@ def demo_server(
     """
     home.mkdir(parents=True, exist_ok=True)
     config = home / "camcount.yaml"
-    config.write_text(_SCENE + "".join(_CAMERA % name for name in cameras) + ("" if cameras else "  {}\n") + more)
+    config.write_text(
+        _SCENE
+        + "".join(_CAMERA % (name, seed) for seed, name in enumerate(cameras, 1))
+        + ("" if cameras else "  {}\n")
+        + more
+    )
     with camcount_serve(home, "--config", str(config), port=port) as served:
         yield served

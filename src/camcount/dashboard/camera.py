@@ -87,14 +87,14 @@ class _Camera:
         """As it is now."""
         visit = self._visit
         self._chip.camera(visit, state.state)
-        self._since.set_text(state.reason or _clock(state.since, self._zone))
+        self._since.set_text(state.reason or visit.say("camera.since", moment=_clock(state.since, self._zone)))
         self._start.set_visibility(state.state in _OFF)
         self._stop.set_visibility(state.state not in _OFF)
         rate, lag, coverage, dropped = self._figures
         rate.set(f"{state.fps:.1f}", visit.say("camera.asked", fps=f"{state.detected_fps:.1f}"))
-        lag.set(f"{state.lag_s:.2f} s")
-        coverage.set(percent(state.coverage))
-        dropped.set(f"{state.dropped:,}")
+        lag.set(f"{state.lag_s:.2f} s", visit.say("camera.figures.lag_note"))
+        coverage.set(percent(state.coverage), visit.say("camera.figures.coverage_note"))
+        dropped.set(f"{state.dropped:,}", visit.say("camera.figures.dropped_note"))
         self._show_counts(state)
         await self._show_events()
 
@@ -107,7 +107,7 @@ class _Camera:
         with self._tables:
             if state.totals:
                 rows = [[line, f"{counts['in']:,}", f"{counts['out']:,}"] for line, counts in state.totals.items()]
-                with card(say("camera.lines")):
+                with card(say("camera.lines"), classes="lines"):
                     columns = [say("camera.line"), say("way.in"), say("way.out")]
                     table(columns, rows, name=say("camera.lines"), numbers=(1, 2))
             if state.occupancy:

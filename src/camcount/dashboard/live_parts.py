@@ -15,7 +15,9 @@ from camcount.dashboard.parts import attributes, tag
 def moving(visit: Visit, camera: str, width: int) -> Element:
     """The moving picture of a camera, drawn by `static/pictures.js`; ``width`` in pixels of the picture."""
     with ui.element("div").classes("moving") as box:
-        tag("span", visit.say("live.no_picture"), "moving-none")
+        with ui.element("div").classes("moving-none"):
+            attributes(ui.icon("videocam_off"), aria_hidden="true")
+            tag("span", visit.say("live.no_picture"))
         canvas = ui.element("canvas")
         attributes(canvas, width="16", height="9", role="img", aria_label=visit.say("live.picture", camera=camera))
         attributes(canvas, data_camera=camera, data_pixels=str(width))
