@@ -9,7 +9,8 @@ WORKERS ?= 3
 export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: setup demo demo-video proto test lint types bands unit bench bench-accuracy bench-bounds bench-models bench-doctor \
-	bench-appearance bench-serving bench-serving-chaos bench-cameras bench-live bench-kills soak clean
+	bench-appearance bench-serving bench-serving-chaos bench-cameras bench-dashboard bench-live bench-kills screenshots \
+	soak clean
 
 setup: .venv/ready-dev .venv-mlserver/ready .venv-mlflow/ready .venv-triton/ready
 
@@ -133,6 +134,10 @@ bench-appearance: .venv/ready-dev
 bench-cameras: .venv/ready-dev .venv-supervision/ready
 	$(BIN)/python bench/cameras.py
 
+# what ten open dashboards cost four cameras
+bench-dashboard: .venv/ready-dev
+	$(BIN)/python -m bench.dashboard
+
 # a camera for hours in minutes: memory, threads, files; make soak SECONDS=1800
 SECONDS ?= 600
 soak: .venv/ready-dev
@@ -145,6 +150,10 @@ bench-live: .venv/ready-dev
 # 20 kills at random moments over a file camera, on SQLite and PostgreSQL
 bench-kills: .venv/ready-dev
 	CAMCOUNT_TEST_KILLS=20 $(BIN)/pytest -q -k killed --timeout 1200 tests/test_cameras_files.py
+
+# every page in two widths and two themes, to docs/screenshots; wants Debian's chromium
+screenshots: .venv/ready-dev
+	$(BIN)/python -m bench.screenshots
 
 clean:
 	rm -rf .venv .venv-* out

@@ -18,7 +18,7 @@ from camcount.delivery.feed import Feed
 from camcount.delivery.select import deliveries_for
 from camcount.errors import CamcountError
 from camcount.protocols import Detector
-from camcount.server_settings import CameraEntry, ServerSettings, secrets_of
+from camcount.server_settings import CameraEntry, ServerSettings, ShapesEntry, secrets_of
 from camcount.serving.dataplane import DataPlane
 from camcount.storage.camera_table import CameraTable
 from camcount.storage.counts import CountStore
@@ -81,8 +81,44 @@ class CameraSite:
 
     def routers(self) -> Sequence[APIRouter]:
         """The calls about cameras, and the events."""
-        calls = CameraCalls(self.cameras, self.store, self.entries, self._table, self.settled)
-        return calls.router(), event_router(self.store, self.feed)
+        return CameraCalls(self.cameras, self.store, self).router(), event_router(self.store, self.feed)
+
+    def define(self, name: str, entry: CameraEntry) -> None:
+        """Makes a camera, or stops it and starts it with another definition; counts go on. Outlives a restart.
+
+        Raises:
+            UsageError, GeometryError: something in it cannot be; then nothing has changed.
+            DatabaseUnavailable: it runs so, and will not after a restart.
+        """
+        settings = self.settled(entry)
+        if any(state.name == name for state in self.cameras.states()):
+            self.cameras.remove(name)
+        self.cameras.add(name, settings)
+        self.entries[name] = entry
+        self._table.put(name, entry.as_json())
+
+    def redraw(self, name: str, change: ShapesEntry) -> None:
+        """Other lines or zones while it counts; what is left out stays. Outlives a restart.
+
+        Raises:
+            GeometryError, UsageError: as `Cameras.edit`; then nothing has changed.
+            DatabaseUnavailable: it counts so, and will not after a restart.
+        """
+        lines, zones = change.drawn()
+        self.cameras.edit(name, lines=lines, zones=zones)
+        self.entries[name] = entry = self.entries[name].with_shapes(change)
+        self._table.put(name, entry.as_json())
+
+    def delete(self, name: str) -> None:
+        """Ends a camera for good; what it counted can still be asked for.
+
+        Raises:
+            UsageError: there is none of this name.
+            DatabaseUnavailable: it is gone until a restart.
+        """
+        self.cameras.remove(name)
+        self.entries.pop(name, None)
+        self._table.put(name, None)
 
     def settled(self, entry: CameraEntry) -> CameraSettings:
         """What a definition comes to.

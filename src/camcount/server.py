@@ -23,6 +23,8 @@ from camcount.api.v2_statistics import Tally
 from camcount.api.websocket import stream_routes
 from camcount.batch.schedule import Schedule
 from camcount.camera_site import CameraSite
+from camcount.dashboard.dashboard import Dashboard
+from camcount.dashboard.mounting import UPLOADS, DashboardRoute
 from camcount.errors import CamcountError, ServiceError, UsageError
 from camcount.models.home import home
 from camcount.models.opening import Trust
@@ -100,6 +102,7 @@ class Server:
             self._archive = _archive(settings, database)
             if self._archive is not None:
                 self._open.callback(self._archive.close)
+            self._pages = self._dashboard(database) if settings.dashboard else None
             self._open = self._open.pop_all()
 
     def application(self) -> ASGIApp:
@@ -110,6 +113,8 @@ class Server:
             *v2_routes(self.plane, self.tally, largest_body=settings.body_limit, largest_pixels=pixels),
             *stream_routes(self.plane, largest_pixels=pixels),
         ]
+        if self._pages is not None:
+            doors.append(self._pages)
         return application(
             self.plane,
             doors=doors,
@@ -120,6 +125,8 @@ class Server:
             jobs=Jobs(self._cache),
             accuracy=lambda info: info.accuracy,
             body_limit=settings.body_limit,
+            larger_bodies={UPLOADS: settings.upload_limit} if self._pages is not None else {},
+            lives=[self._pages.life] if self._pages is not None else [],
             largest_pixels=pixels,
             private_webhooks=settings.private_webhooks,
         )
@@ -171,6 +178,9 @@ class Server:
         """Lets go of everything, what is still queued is answered first."""
         self._open.close()
 
+    def _dashboard(self, database: Database) -> DashboardRoute:
+        return DashboardRoute(Dashboard(self.settings, self.plane, self.site, self.series, self.rates, database))
+
     def _preload(self) -> None:
         for name, error in self.preload().items():
             _log.error("%s is not loaded: %s (%s)", name, error, error.code)
@@ -210,6 +220,7 @@ class Server:
             ssl_certfile=settings.tls_cert,
             ssl_keyfile=settings.tls_key,
             ws_max_size=settings.body_limit,
+            ws_per_message_deflate=False,  # pictures are compressed already, and to try costs more than to draw them
             ws_max_queue=4,  # what waits unread in memory, so that clients are halted soon
         )
         try:

@@ -122,6 +122,8 @@ class ServerSettings(FileAndFlags, BaseSettings):
         traces: OpenTelemetry spans, sent to OTEL_EXPORTER_OTLP_ENDPOINT.
         cameras: by name. sinks: where events go.
         secrets: a file of ``NAME=value`` lines, for ``${NAME}`` in sources and sinks; the environment goes before it.
+        dashboard: the web pages at ``/``.
+        upload_limit: bytes of a video that is dropped into them.
         drain: seconds that a stopping server goes on answering what it has taken.
     """
 
@@ -144,6 +146,8 @@ class ServerSettings(FileAndFlags, BaseSettings):
     archive_folder: Path | None = None
     triton_metrics: bool = False
     traces: bool = False
+    dashboard: bool = True
+    upload_limit: Annotated[int, Field(ge=1024)] = 8 * 2**30
     drain: Annotated[float, Field(ge=0)] = 10.0
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["console", "json"] = "console"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any, Protocol
 
 from fastapi import APIRouter, FastAPI
@@ -39,6 +39,8 @@ def application(
     accuracy: Callable[[ModelInfo], float | None] | None = None,
     jobs: Jobs | None = None,
     body_limit: int = BODY_LIMIT,
+    larger_bodies: Mapping[str, int] = {},
+    lives: Sequence[Callable[[], AbstractAsyncContextManager[None]]] = (),
     largest_pixels: int = LARGEST,
     private_webhooks: bool = False,
 ) -> ASGIApp:
@@ -51,7 +53,8 @@ def application(
         rates, series: what `/status` and `/metrics` of a model show.
         render: Prometheus' text for `/metrics`.
         accuracy: how right a model is, 0 to 1, where that is known.
-        body_limit: bytes.
+        body_limit: bytes; ``larger_bodies`` where paths that begin so take more.
+        lives: what runs from the start of the server to its end.
         private_webhooks: jobs may tell addresses of the server's own network.
     """
     jobs = jobs or Jobs()
@@ -66,14 +69,16 @@ def application(
         Route(f"{one}/inference", Inference(plane, jobs, **limits), methods=["POST"]),
         Route(f"{one}/batch-inference", BatchInference(plane, jobs, **limits), methods=["POST"]),
     ]
-    return Entrance(_Front([*direct, *doors], described, jobs), body_limit=body_limit)
+    return Entrance(
+        _Front([*direct, *doors], described, _lifespan(jobs, lives)), body_limit=body_limit, larger=larger_bodies
+    )
 
 
 class _Front(Router):
     """What is asked most comes first and directly, the rest of what there is by way of FastAPI."""
 
-    def __init__(self, direct: Sequence[BaseRoute], described: FastAPI, jobs: Jobs) -> None:
-        super().__init__(direct, redirect_slashes=False, default=described, lifespan=_lifespan(jobs))
+    def __init__(self, direct: Sequence[BaseRoute], described: FastAPI, lifespan: Callable[[Any], Any]) -> None:
+        super().__init__(direct, redirect_slashes=False, default=described, lifespan=lifespan)
         self._described = described
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -108,10 +113,13 @@ class _Described(FastAPI):
         return self.openapi_schema
 
 
-def _lifespan(jobs: Jobs) -> Callable[[Any], Any]:
+def _lifespan(jobs: Jobs, lives: Sequence[Callable[[], AbstractAsyncContextManager[None]]]) -> Callable[[Any], Any]:
     @asynccontextmanager
     async def life(_: Any) -> AsyncIterator[None]:
-        yield
-        await jobs.close()
+        async with AsyncExitStack() as stack:
+            for other in lives:
+                await stack.enter_async_context(other())
+            yield
+            await jobs.close()
 
     return life

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal, Protocol
 
@@ -16,7 +15,7 @@ from camcount.api.openapi import error_responses
 from camcount.api.reading import body_of
 from camcount.api.schemas import from_json
 from camcount.cameras.cameras import Cameras
-from camcount.cameras.settings import CameraSettings, zone_named
+from camcount.cameras.settings import zone_named
 from camcount.cameras.states import CameraState
 from camcount.errors import InvalidInput
 from camcount.server_settings import CameraEntry, ShapesEntry
@@ -28,9 +27,15 @@ _CODES = ("INF_001", "SRC_001", "GEO_001", "CFG_001", "MODEL_001", "SYS_001", "S
 
 
 class Definitions(Protocol):
-    """Where what was said of cameras is remembered."""
+    """The cameras' definitions as they stand, and how to change one; changes outlive a restart."""
 
-    def put(self, name: str, definition: Mapping[str, Any] | None) -> None: ...
+    entries: dict[str, CameraEntry]
+
+    def define(self, name: str, entry: CameraEntry) -> None: ...
+
+    def redraw(self, name: str, change: ShapesEntry) -> None: ...
+
+    def delete(self, name: str) -> None: ...
 
 
 class Counts(Protocol):
@@ -45,21 +50,11 @@ class CameraCalls:
     """The calls, over the cameras of a server.
 
     Args:
-        entries: the definitions as they stand, by name; changed here.
-        remember: where changes are kept for the next start.
-        settled: what a definition comes to, such as its model where it names none.
+        definitions: changed by calls.
     """
 
-    def __init__(
-        self,
-        cameras: Cameras,
-        counts: Counts,
-        entries: dict[str, CameraEntry],
-        remember: Definitions,
-        settled: Callable[[CameraEntry], CameraSettings],
-    ) -> None:
-        self._cameras, self._counts, self._entries = cameras, counts, entries
-        self._remember, self._settled = remember, settled
+    def __init__(self, cameras: Cameras, counts: Counts, definitions: Definitions) -> None:
+        self._cameras, self._counts, self._definitions = cameras, counts, definitions
 
     def router(self) -> APIRouter:
         """Their routes, described."""
@@ -101,29 +96,21 @@ class CameraCalls:
     async def put(self, name: Name, request: Request) -> Response:
         """201 for a new one. A running camera is stopped and started with the new definition; counts go on."""
         entry = from_json(CameraEntry, await body_of(request.receive))
-        settings = self._settled(entry)
-        known = name in self._entries
-        await asyncio.to_thread(self._replace, name, settings)
-        self._entries[name] = entry
-        await asyncio.to_thread(self._remember.put, name, entry.as_json())
+        known = name in self._definitions.entries
+        await asyncio.to_thread(self._definitions.define, name, entry)
         return json_answer(self._answer(await self._state(name)), 200 if known else 201)
 
     async def delete(self, name: Name) -> Response:
         """What it counted can still be asked for."""
         await self._state(name)
-        await asyncio.to_thread(self._cameras.remove, name)
-        self._entries.pop(name, None)
-        await asyncio.to_thread(self._remember.put, name, None)
+        await asyncio.to_thread(self._definitions.delete, name)
         return Response(status_code=204)
 
     async def shapes(self, name: Name, request: Request) -> Response:
         """What is given replaces all lines, or all zones; no count is lost."""
         change = from_json(ShapesEntry, await body_of(request.receive))
         await self._state(name)
-        lines, zones = change.drawn()
-        await asyncio.to_thread(self._cameras.edit, name, lines=lines, zones=zones)
-        self._entries[name] = entry = self._entries[name].with_shapes(change)
-        await asyncio.to_thread(self._remember.put, name, entry.as_json())
+        await asyncio.to_thread(self._definitions.redraw, name, change)
         return json_answer(self._answer(await self._state(name)))
 
     async def start(self, name: Name) -> Response:
@@ -155,7 +142,7 @@ class CameraCalls:
         line: Annotated[str | None, Query(description="one line only")] = None,
     ) -> Response:
         """Spans on the camera's clock, with bounds and coverage; what was not seen is a gap, never zero."""
-        entry = self._entries.get(name)
+        entry = self._definitions.entries.get(name)
         end = _moment("until", until) or datetime.now(UTC)
         begin = _moment("since", since) or end - timedelta(days=1)
         zone = zone_named(entry.time_zone if entry else "UTC")
@@ -164,11 +151,6 @@ class CameraCalls:
         )
         return json_answer({"camera": name, "step": step, "intervals": [interval.as_dict() for interval in found]})
 
-    def _replace(self, name: str, settings: CameraSettings) -> None:
-        if any(state.name == name for state in self._cameras.states()):
-            self._cameras.remove(name)
-        self._cameras.add(name, settings)
-
     async def _state(self, name: str) -> CameraState:
         for state in await asyncio.to_thread(self._cameras.states):
             if state.name == name:
@@ -176,7 +158,7 @@ class CameraCalls:
         raise Refused(404, f"there is no camera {name!r}")
 
     def _answer(self, state: CameraState) -> dict[str, Any]:
-        entry, promise = self._entries.get(state.name), state.promise
+        entry, promise = self._definitions.entries.get(state.name), state.promise
         return {
             "name": state.name,
             "source": state.source,

@@ -29,14 +29,17 @@ class Entrance:
     """An ASGI application before another one.
 
     - A request keeps its ``X-Request-Id``, or is given one; the answer carries it.
-    - A body beyond ``body_limit`` bytes is refused with 413 that the client can read: what it still sends is taken
-      and thrown away for a while before the connection is closed: closing at once would make it lose the answer.
+    - A body beyond ``body_limit`` bytes, or what ``larger`` gives for the beginning of its path, is refused with 413
+      that the client can read: what it still sends is taken and thrown away for a while before the connection is
+      closed: closing at once would make it lose the answer.
     - Every exception becomes the one form of error, and never a traceback.
     """
 
-    def __init__(self, app: ASGIApp, *, body_limit: int = BODY_LIMIT) -> None:
+    def __init__(
+        self, app: ASGIApp, *, body_limit: int = BODY_LIMIT, larger: Mapping[str, int] | None = None
+    ) -> None:
         self._app = app
-        self._body_limit = body_limit
+        self._body_limit, self._larger = body_limit, tuple((larger or {}).items())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Lets one request in; WebSockets and the life of the server pass through with an id."""
@@ -48,7 +51,7 @@ class Entrance:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        visit = _Visit(scope, receive, send, self._body_limit)
+        visit = _Visit(scope, receive, send, self._limit(scope["path"]))
         try:
             visit.check_length(headers)
             await self._app(scope, visit.receive, visit.send)
@@ -58,6 +61,9 @@ class Entrance:
             await visit.fail(error)
         finally:
             visit.note()
+
+    def _limit(self, path: str) -> int:
+        return next((limit for begin, limit in self._larger if path.startswith(begin)), self._body_limit)
 
 
 class _Visit:

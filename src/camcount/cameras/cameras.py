@@ -16,7 +16,7 @@ from camcount.cameras.settings import CameraSettings
 from camcount.cameras.states import CameraState
 from camcount.errors import SourceError, UsageError
 from camcount.geometry import Line, Zone
-from camcount.protocols import Detector
+from camcount.protocols import Detector, Step
 from camcount.storage.counts import StoredEvent
 from camcount.video.encoded import jpeg
 from camcount.video.open import source_for
@@ -147,6 +147,14 @@ class Cameras:
         """
         return self._get(name).state()
 
+    def last(self, name: str) -> Step | None:
+        """The newest frame that one counted, with its tracks; None before the first.
+
+        Raises:
+            UsageError: there is none of this name.
+        """
+        return self._get(name).last()
+
     def snapshot(self, name: str, *, overlay: bool = True) -> bytes:
         """The newest counted picture as a JPEG, at most 1280 pixels wide, with boxes, lines and counts drawn on it.
 
@@ -164,7 +172,8 @@ class Cameras:
         if not overlay:
             return jpeg(frame.image(width, height))
         drawn = Overlay(settings.lines, settings.zones, width, height, anchor=settings.anchor)
-        drawn.begin(camera.state().totals)
+        state = camera.state()
+        drawn.begin(state.totals, state.occupancy)
         return jpeg(drawn.draw(replace(step, events=())))
 
     def close(self) -> None:

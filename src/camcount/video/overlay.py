@@ -45,6 +45,8 @@ class _DrawnZone:
     zone: Zone
     points: Points
     inside: set[int] = field(default_factory=set)
+    begun: int = 0
+    """Inside since before the first step."""
 
 
 class Overlay:
@@ -72,8 +74,10 @@ class Overlay:
         self._trails: dict[int, _Trail] = {}
         self._font = cv2.FontFace("sans")
 
-    def begin(self, totals: Mapping[str, Mapping[str, Any]]) -> None:
-        """Goes on from earlier counts: line -> ``in`` and ``out``."""
+    def begin(self, totals: Mapping[str, Mapping[str, Any]], occupancy: Mapping[str, int] | None = None) -> None:
+        """Goes on from earlier counts: line -> ``in`` and ``out``, zone -> how many are inside."""
+        for area in self._zones:
+            area.begun = (occupancy or {}).get(area.zone.name, 0)
         for drawn in self._lines:
             counts = totals.get(drawn.line.name, {})
             drawn.counts = Counter({way: counts.get(way, 0) for way in ("in", "out")})
@@ -179,7 +183,7 @@ class Overlay:
     def _draw_plates(self, ink: Ink) -> None:
         for number, zone in enumerate(self._zones):
             top = zone.points[np.argmin(zone.points[:, 1])]
-            text = f"{zone.zone.name} · {len(zone.inside)}"
+            text = f"{zone.zone.name} · {zone.begun + len(zone.inside)}"
             ink.plate(text, top + 8 * self._unit, 18, palette(number * 3 + 1))
         for drawn in self._lines:
             text = f"{drawn.line.name}   in {drawn.counts['in']} · out {drawn.counts['out']}"

@@ -1,0 +1,1 @@
+"""The web pages at ``/``: live pictures, counts, cameras, review, models, health."""

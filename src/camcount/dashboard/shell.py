@@ -1,0 +1,165 @@
+"""The frame that all pages share, and NiceGUI with the pages in it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from copy import copy
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+from fastapi import FastAPI
+from nicegui import app, ui
+from nicegui.translations import translations
+from starlette.requests import Request
+
+import camcount
+from camcount.cameras.states import State
+from camcount.dashboard.page import THEMES, Page, Visit
+from camcount.dashboard.pages import PAGES
+from camcount.dashboard.parts import attributes, empty, tag
+from camcount.dashboard.texts import LANGUAGES, Language, texts
+from camcount.errors import CamcountError
+
+STATIC = Path(__file__).with_name("static")
+_BUILD_S = 30.0
+_STATUS_S = 2.0
+_TAGS: dict[Language, Literal["en-US", "vi"]] = {"en": "en-US", "vi": "vi"}
+"""What NiceGUI and browsers call our languages."""
+_TROUBLE = (State.ERROR, State.RECONNECTING, State.FROZEN, State.BLACK)
+
+
+def mounted() -> FastAPI:
+    """NiceGUI as an application of its own, with all pages; no text, font or script comes from another host."""
+    shell = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
+    for language in LANGUAGES:
+        said = texts(language)
+        translations[_TAGS[language]] = translations["en-US"] | {
+            "connection_lost": said["shell.gone.title"],
+            "trying_to_reconnect": said["shell.gone.text"],
+        }
+    app.add_static_files("/_dashboard", STATIC)
+    for page in PAGES:
+        for path in page.paths:
+            ui.page(path, response_timeout=_BUILD_S)(_shown(page))
+    ui.run_with(
+        shell,
+        title="camcount",
+        favicon=STATIC / "mark.svg",
+        dark=None,
+        tailwind=False,
+        show_welcome_message=False,
+        reconnect_timeout=10.0,
+    )
+    return shell
+
+
+def _shown(page: Page) -> Callable[[Request], Awaitable[None]]:
+    async def shown(request: Request) -> None:
+        visit = Visit.of(request)
+        client = ui.context.client
+        client.page = copy(client.page)  # which all visits share
+        if around := client.content.parent_slot:
+            around.parent.tag = "div"  # Quasar would make it a second <main>, with the navigation in it
+        client.page.title = f"{page.heading(visit)} · camcount"
+        client.page.language = _TAGS[visit.language]
+        client.page.dark = {"auto": None, "light": False, "dark": True}[visit.theme]
+        ui.add_head_html(_head(page.name, visit.theme))
+        with _frame(visit, page):
+            try:
+                await page.build(visit)
+            except CamcountError as error:
+                empty("error_outline", visit.say("shell.failed"), f"{error} ({error.code})")
+
+    return shown
+
+
+@contextmanager
+def _frame(visit: Visit, page: Page) -> Iterator[None]:
+    """Navigation and header; the content goes inside."""
+    attributes(tag("a", visit.say("shell.skip"), "skip-link"), href="#content")
+    with ui.element("div").classes("shell"):
+        _side(visit, page)
+        with ui.element("div").classes("stage"):
+            with ui.element("header").classes("top"):
+                tag("h1", page.heading(visit), "top-title") if page.headed else tag("div", "", "top-title")
+                _status(visit)
+                _choices(visit)
+            with ui.element("main").classes("content") as content:
+                attributes(content, id="content", tabindex="-1")
+                yield
+
+
+def _side(visit: Visit, page: Page) -> None:
+    with ui.element("aside").classes("side"):
+        with ui.element("a").classes("brand") as brand:
+            attributes(brand, href="/")
+            attributes(ui.element("img"), src="/_dashboard/mark.svg", alt="", width="26", height="26")
+            tag("span", "camcount")
+        with ui.element("nav").classes("nav") as nav:
+            attributes(nav, aria_label=visit.say("shell.pages"))
+            for other in PAGES:
+                if not other.under:
+                    _link(visit, other, current=other.name in (page.name, page.under))
+        tag("div", f"camcount {camcount.__version__}", "side-foot")
+
+
+def _link(visit: Visit, page: Page, *, current: bool) -> None:
+    with ui.element("a").classes("nav-link") as link:
+        attributes(link, href=page.paths[0], **({"aria_current": "page"} if current else {}))
+        attributes(ui.icon(page.icon), aria_hidden="true")
+        tag("span", visit.say(f"nav.{page.name}"))
+
+
+def _status(visit: Visit) -> None:
+    """How many cameras run, on every page."""
+    with ui.element("a").classes("status") as link:
+        attributes(link, href="/")
+        attributes(ui.element("span").classes("dot"), aria_hidden="true")
+        said = tag("span")
+        attributes(said, role="status")
+
+    async def look() -> None:
+        states = await visit.dashboard.states()
+        running = sum(state.state is State.RUNNING for state in states)
+        trouble = sum(state.state in _TROUBLE for state in states)
+        key = "none" if not states else "trouble" if trouble else "running"
+        text = visit.say(f"shell.status.{key}", running=running, all=len(states), trouble=trouble)
+        if text != said.text:
+            attributes(link, data_tone={"none": "quiet", "trouble": "warn", "running": "good"}[key])
+            said.set_text(text)
+
+    ui.timer(_STATUS_S, look)
+
+
+def _choices(visit: Visit) -> None:
+    """Theme and language; what is chosen is remembered by the browser."""
+    names = {theme: visit.say(f"shell.theme.{theme}") for theme in THEMES}
+    with ui.element("button").classes("icon-button") as button:
+        attributes(button, type="button", id="theme-button", aria_label=names[visit.theme], title=names[visit.theme])
+        attributes(button, data_theme=visit.theme, **{f"data_{theme}": name for theme, name in names.items()})
+        attributes(ui.icon("contrast"), aria_hidden="true")
+    button.on("click", js_handler="() => camcount.nextTheme()")
+    other = next(language for language in LANGUAGES if language != visit.language)
+    change = visit.say("shell.language", language=texts(other)["shell.own_name"])
+    switch = tag("button", other.upper(), "icon-button")
+    attributes(switch, type="button", id="language-button", aria_label=change, title=change)
+    switch.on("click", js_handler=f"() => camcount.speak('{other}')")
+
+
+@cache
+def _head(name: str, theme: str) -> str:
+    """Style and script of all pages, and those of this page where there are files of its name."""
+    files = [STATIC / file for file in ("camcount.css", "camcount.js", "pictures.js", f"{name}.css", f"{name}.js")]
+    lines = [f'<script>document.documentElement.dataset.theme = "{theme}";</script>']
+    for file in files:
+        if not file.exists():
+            continue
+        address = f"/_dashboard/{file.name}?v={camcount.__version__}-{int(file.stat().st_mtime)}"
+        lines.append(
+            f'<link rel="stylesheet" href="{address}">'
+            if file.suffix == ".css"
+            else f'<script src="{address}"></script>'
+        )
+    return "\n".join(lines)
