@@ -28,6 +28,7 @@ from camcount.dashboard.mounting import UPLOADS, DashboardRoute
 from camcount.errors import CamcountError, ServiceError, UsageError
 from camcount.models.home import home
 from camcount.models.opening import Trust
+from camcount.monitoring.failures import Failures
 from camcount.monitoring.logs import LogRecorder, configure_logging
 from camcount.monitoring.prometheus import PrometheusRecorder
 from camcount.monitoring.rates import Rates
@@ -69,8 +70,9 @@ class Server:
             if cache is not None:
                 self._open.callback(cache.close)
             self.tally, self.rates = Tally(caching=cache is not None), Rates()
+            self.failures = Failures()
             self.metrics = PrometheusRecorder(lambda: self.plane.gauges(), triton_names=settings.triton_metrics)
-            recorders: list[Recorder] = [self.tally, self.rates, self.metrics, LogRecorder()]
+            recorders: list[Recorder] = [self.tally, self.rates, self.failures, self.metrics, LogRecorder()]
             if settings.traces:
                 from camcount.monitoring.traces import TraceRecorder
 
@@ -179,7 +181,8 @@ class Server:
         self._open.close()
 
     def _dashboard(self, database: Database) -> DashboardRoute:
-        return DashboardRoute(Dashboard(self.settings, self.plane, self.site, self.series, self.rates, database))
+        measured = self.series, self.rates, self.failures
+        return DashboardRoute(Dashboard(self.settings, self.plane, self.site, *measured, database))
 
     def _preload(self) -> None:
         for name, error in self.preload().items():

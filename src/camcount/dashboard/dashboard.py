@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from camcount.camera_site import CameraSite
 from camcount.cameras.states import CameraState
+from camcount.monitoring.failures import Failures
 from camcount.monitoring.rates import Rates
 from camcount.server_settings import ServerSettings
 from camcount.serving.dataplane import DataPlane
@@ -35,6 +36,7 @@ class Dashboard:
             ``site.define``, ``site.redraw`` and ``site.delete`` change that for good.
         plane: the models that are served.
         series, rates: what serving was like, over time and in the last minute.
+        failures: the last requests that failed.
     """
 
     settings: ServerSettings
@@ -42,6 +44,7 @@ class Dashboard:
     site: CameraSite
     series: Measurements
     rates: Rates
+    failures: Failures
     database: Database
     _looked: _Looked = field(default_factory=_Looked, repr=False)
 
