@@ -16,12 +16,12 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from camcount.commands.periods import moment, period, span, zone_of
 from camcount.errors import UsageError
 from camcount.geometry import Line
 from camcount.outputs import read_crossings
 from camcount.storage.counts import CountBatch, CountStore
 from camcount.storage.database import open_database
+from camcount.storage.periods import moment, period, span, zone_of
 from camcount.video.chart import Bar, Panel, draw_panel, write_chart
 from tests.counted import GATE, counted, crossing
 from tests.databases import sqlite_url

@@ -7,7 +7,7 @@ import io
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import IO, TYPE_CHECKING, Any, Protocol
 
 import orjson
 
@@ -165,11 +165,16 @@ def write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
     Raises:
         UsageError, DiskFull: it cannot be written.
     """
+    with writing(path, "rows"):
+        parquet(path, rows)
+
+
+def parquet(file: Path | IO[bytes], rows: list[dict[str, Any]]) -> None:
+    """The same into an open file too."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    with writing(path, "rows"):
-        pq.write_table(pa.Table.from_pylist(rows), path)
+    pq.write_table(pa.Table.from_pylist(rows), file)
 
 
 def read_crossings(path: Path) -> list[Crossing]:

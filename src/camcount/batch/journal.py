@@ -7,6 +7,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -17,6 +18,7 @@ from camcount.errors import DiskFull, UsageError, writing
 
 EVENTS = "events.jsonl"
 RESULT = "result.json"
+NAME = "journal.jsonl"
 
 
 class Journal:
@@ -38,7 +40,7 @@ class Journal:
     def __init__(self, folder: Path, settings: Mapping[str, Any], *, anew: bool = False) -> None:
         self.folder = folder.absolute()
         self.entries: dict[str, dict[str, Any]] = {}
-        path = self.folder / "journal.jsonl"
+        path = self.folder / NAME
         with writing(path, "journal"):
             self.folder.mkdir(parents=True, exist_ok=True)
             self._file: BinaryIO = path.open("a+b", buffering=0)
@@ -145,3 +147,29 @@ class Journal:
             if self._file.write(line) != len(line):
                 self._file.truncate(end)
                 raise DiskFull(f"the disk is full: {self._file.name} holds what was done up to here, free some space")
+
+
+@dataclass(frozen=True, slots=True)
+class KeptVideo:
+    """A video that a batch has counted: its name in the batch, where it is, and where its events are."""
+
+    name: str
+    source: str
+    events: Path
+
+
+def kept_videos(folder: Path) -> tuple[dict[str, Any], list[KeptVideo]]:
+    """What a batch was asked for, and the videos that are done; also while a process works in the folder.
+
+    Raises:
+        UsageError: there is no journal of a batch.
+    """
+    path = folder / NAME
+    try:
+        rows = [orjson.loads(line) for line in path.read_bytes().splitlines(keepends=True) if line.endswith(b"\n")]
+        last = {row["item"]: row for row in rows[1:]}
+        videos = [row for row in last.values() if row["ok"] and row["kind"] == "video"]
+        found = [KeptVideo(r["item"], r["source"], folder / "items" / f"{r['item']}.{EVENTS}") for r in videos]
+        return rows[0]["settings"], [one for one in found if one.events.is_file()]
+    except (OSError, orjson.JSONDecodeError, KeyError, IndexError, TypeError) as error:
+        raise UsageError(f"{path} is no journal of a batch ({type(error).__name__})") from None

@@ -16,6 +16,7 @@ from camcount.cameras.reading import Clocks
 from camcount.cameras.settings import CameraSettings, check_names, with_secrets
 from camcount.cameras.states import CameraState, Happening, Standing, State
 from camcount.cameras.working import Memory, Working
+from camcount.counting.paths import HeatMap
 from camcount.errors import CamcountError, GeometryError, UsageError
 from camcount.geometry import Line, Zone
 from camcount.protocols import Detector, Source, Step
@@ -147,6 +148,10 @@ class Camera:
             connects=reading.connects,
             warnings=tuple(reading.warnings),
         )
+
+    def heat(self) -> HeatMap | None:
+        """Where objects were since the server started."""
+        return self._memory.heat if self._memory is not None else None
 
     def last(self) -> Step | None:
         """The newest frame that was counted."""

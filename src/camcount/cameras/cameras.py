@@ -176,6 +176,19 @@ class Cameras:
         drawn.begin(state.totals, state.occupancy)
         return jpeg(drawn.draw(replace(step, events=())))
 
+    def heat(self, name: str) -> bytes:
+        """Where objects were since the server started, in colours over the newest picture, as a JPEG.
+
+        Raises:
+            SourceError: it has no picture yet.
+            UsageError: there is none of this name.
+        """
+        camera = self._get(name)
+        step, heat = camera.last(), camera.heat()
+        if step is None or step.frame.render is None or heat is None:
+            raise SourceError(f"camera {name!r} has given no picture yet: it is {camera.state().state}")
+        return jpeg(heat.picture(step.frame.image(*heat.size)))
+
     def close(self) -> None:
         """Ends all of them, at the same time, and the storing."""
         with self._lock:

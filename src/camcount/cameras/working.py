@@ -24,6 +24,7 @@ from camcount.cameras.settings import CameraSettings
 from camcount.cameras.states import Happening, Standing, State
 from camcount.cameras.watch import PictureWatch
 from camcount.counting.intervals import Interval
+from camcount.counting.paths import HeatMap
 from camcount.detections import Detections
 from camcount.errors import CamcountError, ServiceError
 from camcount.events import Event
@@ -34,6 +35,7 @@ from camcount.storage.counts import CountBatch
 _TELL_S, _SOON_S = 1.0, 0.1
 _SILENT_S = 3.0
 _AGAIN_S = 0.2
+_HEAT_CELL, _HEAT_COLUMNS = 8, 160
 _HOPELESS = 25
 """Frames in a row that the model could not answer, after which the camera is in error."""
 
@@ -44,6 +46,7 @@ class Memory:
 
     place: Place
     counted: Counted | None = None
+    heat: HeatMap | None = None
 
 
 @dataclass
@@ -175,6 +178,9 @@ class Working:
                 self.memory.counted = Counted(self.name, settings, size, self.began)
             elif counted.size != size:
                 self._events += counted.resize(size, self.memory.place.time_s)
+            if self.memory.heat is None or self.memory.heat.size != size:
+                cell = max(_HEAT_CELL, size[0] // _HEAT_COLUMNS)
+                self.memory.heat = HeatMap(*size, cell, anchor=settings.anchor)
             self._changed = True
 
     def _arrived(self, asking: Asking, arrival: Arrival) -> None:
@@ -227,6 +233,8 @@ class Working:
             counted = self.memory.counted
             assert counted is not None
             tracks, events = counted.update(found, frame.time_s)
+            if self.memory.heat is not None:
+                self.memory.heat.update(tracks, frame.time_s)
             self._events += events
             self._intervals += counted.closed(frame.time_s)
             self.memory.place = replace(self.memory.place, index=asked.arrival.index, time_s=frame.time_s)

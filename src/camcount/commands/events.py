@@ -40,9 +40,9 @@ def export(
 
     camcount events export --since 2026-03-01 --label person --out march.parquet
     """
-    from camcount.commands.periods import moment, zone_of
     from camcount.storage.counts import CountStore
     from camcount.storage.database import open_database
+    from camcount.storage.periods import moment, zone_of
 
     kind, where = _kind(format, out), zone_of(zone)
     wanted: EventQuery = {

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from camcount.errors import writing
+from camcount.storage.exports import as_csv
 
 if TYPE_CHECKING:
     from camcount.commands.sites import Sites
     from camcount.storage.counts import StoredInterval
     from camcount.storage.event_log import Totals
 
-COLUMNS = ("camera_id", "line", "start", "end", "in", "out", "count", "low", "high", "coverage")
 _MOBILITY = {
     "person": "PEDESTRIAN",
     "bicycle": "BIKE",
@@ -42,24 +40,6 @@ _CHANNEL = (
     "time_step",
 )
 _MEASURE = ("channel_id", "counter_id", "start_datetime", "end_datetime", "count")
-
-
-def as_csv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
-    """A header and a line each; what is None is left empty."""
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, columns, extrasaction="ignore", restval="")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
-
-
-def flat(found: Iterable[StoredInterval]) -> list[dict[str, Any]]:
-    """Rows with `COLUMNS`, whose times are aware datetimes."""
-    rows = []
-    for one in found:
-        row = one.as_dict() | {"start": one.start, "end": one.end}
-        rows.append({name: row[name] for name in COLUMNS})
-    return rows
 
 
 def as_geojson(totals: Totals, sites: Sites, since: datetime | None, until: datetime | None) -> str:

@@ -44,10 +44,10 @@ def report(
 
     camcount report --period 7d --every 1d --chart week.png
     """
-    from camcount.commands.periods import span, zone_of
     from camcount.errors import UsageError
     from camcount.storage.counts import CountStore
     from camcount.storage.database import open_database
+    from camcount.storage.periods import span, zone_of
 
     if format not in _FORMATS:
         raise UsageError(f"there is no format {format!r}: choose from {', '.join(_FORMATS)}")
@@ -114,8 +114,9 @@ def _write(
         _french(found, out or Path(), sites)
     elif format == "parquet":
         from camcount.outputs import write_rows
+        from camcount.storage.exports import flat
 
-        write_rows(out or Path(), formats.flat(found))
+        write_rows(out or Path(), flat(found))
     elif format == "table" and out is None:
         from camcount.commands.tables import print_report
 
@@ -129,7 +130,7 @@ def _write(
 
 
 def _text(found: Sequence[StoredInterval], format: str, inside: Occupancy | None) -> str:
-    from camcount.commands.export_formats import COLUMNS, as_csv
+    from camcount.storage.exports import COLUMNS, as_csv
 
     if format != "json":
         return as_csv(COLUMNS, [one.as_dict() for one in found])

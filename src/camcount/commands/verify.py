@@ -73,28 +73,18 @@ def verify(
 def _write_folder(review: Review, settings: Settings, lines: list[Line], out: Path, *, quiet: bool) -> None:
     from camcount.app_open import open_source
     from camcount.commands.review_page import page
-    from camcount.errors import UsageError
-    from camcount.evaluation.review import write_answers
-    from camcount.video.strips import compose, strips
-    from camcount.video.writer import save_picture
+    from camcount.errors import writing
+    from camcount.evaluation.review_folder import ReviewFolder
 
-    try:
-        (out / "strips").mkdir(parents=True, exist_ok=True)
+    folder = ReviewFolder(out, review)
+    with writing(out, "review"):
         (out / "index.html").write_text(page(review.items))
-        if not (out / "answers.csv").exists():  # answers given before are kept
-            write_answers(review, out / "answers.csv")
-    except OSError as error:
-        raise UsageError(f"cannot write the folder {out}: {error.strerror}") from None
     ahead, info = open_source(settings)
     places = {line.name: line.at(info.width, info.height) for line in lines}
     try:
         with console.progress(quiet) as bar:
             task = bar.add_task("cutting strips", total=len(review.items), state="")
-            for k, frames in strips(ahead, [(item.start_s, item.end_s) for item in review.items]):
-                item = review.items[k]
-                shown = [item.crossing] if item.crossing else item.counted
-                marks = [(c.time_s, *c.point) for c in shown if c]
-                save_picture(out / "strips" / f"{item.number:04d}.png", compose(frames, places.get(item.line), marks))
+            for _ in folder.cut(ahead, places):
                 bar.advance(task)
     finally:
         ahead.close()

@@ -168,6 +168,11 @@ class HeatMap:
         self.values = np.zeros((-(-height // cell), -(-width // cell)))
         """``float64 (ceil(height / cell), ceil(width / cell))`` in seconds."""
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the picture in pixels."""
+        return self._width, self._height
+
     def update(self, tracks: Tracks, time_s: float) -> None:
         """Takes one frame's tracks; points outside the picture are left out."""
         weight = 0.0 if self._before_s is None else min(max(time_s - self._before_s, 0.0), 1.0)

@@ -17,6 +17,7 @@ from camcount.storage.archive import archived
 from camcount.storage.count_tables import CHECKPOINTS, OCCUPANCY, replacing
 from camcount.storage.database import Database
 from camcount.storage.event_log import HOUR_S, Counted, EventQuery, StoredEvent, Totals, Wanted
+from camcount.storage.flow_log import Flow, flows
 from camcount.storage.interval_log import Step
 from camcount.storage.occupancy import Occupancy, OccupancyRule
 from camcount.storage.rollup import StoredInterval
@@ -131,6 +132,14 @@ class CountStore:
         if last is not None:
             found += self._crossings(camera_id, _hour(last), until)
         return event_log.add_up(found)
+
+    def flows(
+        self, *, camera_id: str | None = None, since: datetime | None = None, until: datetime | None = None
+    ) -> list[Flow]:
+        """Who went from which line or zone to which, from ``since`` to before ``until``; the largest first."""
+        wanted = Wanted(camera_id=camera_id, since=since, until=until)
+        with self._database.reading() as connection:
+            return flows(connection, wanted, archived(connection, wanted, None))
 
     def occupancy(
         self,
