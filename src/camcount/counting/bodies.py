@@ -18,7 +18,9 @@ TO_PLACE = np.array([[0.5, 0, 0.5, 0], [0, 0, 0, 0.5], [0.5, 0, 0.5, 0], [0, 1, 
 """``xyxy @ TO_PLACE`` is foot x, foot y, centre x, centre y."""
 
 _BUCKETS = 12
-_COLUMNS = 20
+_COLUMNS = 21
+_KNOWN = 3.0
+"""A track's speed is known after so many times ``steady_s``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +33,8 @@ class BodySettings:
         hidden: a box lower than this share of the usual height has its legs hidden: its foot is put where it
             would be.
         trusted: a box whose confidence is below this share of the track's usual one does not move the point.
+        steady_s: the point trembles with its box: what is counted is its course, from the point and its speed so far,
+            which takes about so long to follow a new one.
         rest, rest_after_s: an object that stays within so many heights for so long is resting.
         memory_s: how long a track that is not seen is remembered.
     """
@@ -39,6 +43,7 @@ class BodySettings:
     stature_share: float = 0.6
     hidden: float = 0.8
     trusted: float = 0.5
+    steady_s: float = 0.1
     rest: float = 0.3
     rest_after_s: float = 5.0
     memory_s: float = 4.0
@@ -51,7 +56,7 @@ class Bodies:
         place: ``(C, 4)`` last trusted foot x, y, centre x, y in pixels; ``time`` when that was, in seconds.
         doubtful, doubtful_time: the same of the last box that was not to be trusted.
         velocity: ``(C, 4)`` of the place, pixels per second, over about the last third of a second.
-        seen: ``(C,)`` when the track was last seen at all; infinite for a free slot.
+        seen: ``(C,)`` when the track was last seen at all; infinite for a free slot. ``born``: when first.
         height: ``(C,)`` usual height in pixels. ``confidence``: usual confidence.
         base, base_time: ``(C, 2)`` a foot point from which the track has not gone far since that time.
         class_id, track_id, confirmed: ``(C,)`` as the tracker last said.
@@ -88,7 +93,7 @@ class Bodies:
         f, i = self._floats, self._ints
         self.place, self.velocity, self.base = f[:, 0:4], f[:, 4:8], f[:, 8:10]
         self.time, self.seen, self.base_time, self.height, self.confidence = (f[:, k] for k in range(10, 15))
-        self.doubtful, self.doubtful_time = f[:, 15:19], f[:, 19]
+        self.doubtful, self.doubtful_time, self.born = f[:, 15:19], f[:, 19], f[:, 20]
         self.class_id, self.track_id, self.confirmed = (i[:, k] for k in range(3))
 
     @property
@@ -123,6 +128,7 @@ class Bodies:
         self.velocity[slot] = 0.0
         self.base[slot] = place[:2]
         self.time[slot] = self.seen[slot] = self.base_time[slot] = self.doubtful_time[slot] = time_s
+        self.born[slot] = time_s
         self.confidence[slot] = confidence
 
     def measure(self, slots: Ints, tracks: Tracks, time_s: float, interval_s: float) -> Floats:
@@ -143,6 +149,18 @@ class Bodies:
         confidence = tracks.confidence
         self.confidence[slots] = usual + 0.1 * (confidence - usual)
         return np.asarray(confidence >= self.settings.trusted * usual)
+
+    def steadied(self, slots: Ints, places: Floats, time_s: float) -> Floats:
+        """Places ``(n, 4)`` measured now as the course of their tracks has them: an alpha-beta filter, see `move`.
+
+        The weight of the course falls with the time since the last measurement, so frames far apart are taken as they
+        are, and is small while the speed is not known.
+        """
+        before, span = self.time[slots], self.settings.steady_s
+        dt = (time_s - before)[:, None]
+        weight = np.exp(-dt / span) * np.minimum((before - self.born[slots]) / (_KNOWN * span), 1.0)[:, None]
+        course = self.place[slots] + dt * self.velocity[slots]
+        return np.asarray(places + weight * (course - places))
 
     def doubt(self, slots: Ints, places: Floats, time_s: float) -> None:
         """Tracks ``slots`` may be at ``places (n, 4)`` now."""

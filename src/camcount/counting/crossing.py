@@ -24,13 +24,15 @@ class CrossingSettings:
         rest_s: an object resting for longer is remembered so long after it was last seen.
         extrapolate_s, extrapolate_frames: how far past its first and last sight a track is thought on, the
             shorter of both, where frames are farther apart than ``slow_interval_s``.
+        before_s, before_sure, before_way: how far before its first sight where they are not, if the track is so
+            confident on average and has come so far since.
         u_turn_s: an object that comes back within this time has not crossed.
         reentry_s: for this time after a counted crossing the same track's crossings of the line do not count.
     """
 
-    hold_s: float = 0.25
+    hold_s: float = 0.3
     clear: float = 0.35
-    travel: float = 0.04
+    travel: float = 0.08
     first_clear: float = 0.1
     end_clear: float = 0.1
     sure: float = 0.25
@@ -43,6 +45,9 @@ class CrossingSettings:
     extrapolate_s: float = 0.5
     extrapolate_frames: float = 2.5
     slow_interval_s: float = 0.08
+    before_s: float = 0.3
+    before_sure: float = 0.5
+    before_way: float = 0.2
     u_turn_s: float = 0.0
     reentry_s: float = 0.0
 

@@ -11,6 +11,7 @@ from camcount.counting.crossing import CrossingSettings, Open
 from camcount.counting.sides import Sides
 
 _YOUNG_S = 0.15
+_STEADY_S = 0.4
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +51,18 @@ class Ends:
     def before(self, start_s: float, interval_s: float) -> list[Guess]:
         """Crossings of tracks that are old enough by now for their speed to be known, before they were seen.
 
-        Tracks seen from the very start of the source (``start_s``) have no such past.
+        Tracks seen from the very start of the source (``start_s``) have no such past. Where frames are close, boxes
+        tremble more than they move: the speed takes longer to know, and a part of something else that is taken for
+        somebody for a moment has none.
         """
         bodies, guesses = self._bodies, []
+        slow = self._reach(interval_s)
         for slot, (born, first) in list(self._births.items()):
             age = float(bodies.time[slot]) - born
-            if age < _YOUNG_S or not bodies.confirmed[slot]:
+            if age < (_YOUNG_S if slow else _STEADY_S) or not bodies.confirmed[slot]:
                 continue
             del self._births[slot]
-            reach = self._reach(interval_s)
+            reach = slow or self._steady(slot, first)
             if reach and born - start_s >= 2 * interval_s:
                 back = first - (bodies.place[slot] - first) / age * reach
                 guesses += self._between(slot, back, first, born - reach, reach, ahead=False)
@@ -72,6 +76,12 @@ class Ends:
         last, time_s = self._bodies.place[slot], float(self._bodies.time[slot])
         on = last + self._bodies.velocity[slot] * reach
         return self._between(slot, last, on, time_s, reach, ahead=True)
+
+    def _steady(self, slot: int, first: Floats) -> float:
+        bodies, settings = self._bodies, self._settings
+        way = np.hypot(*(bodies.place[slot] - first)[2:]) / bodies.height[slot]
+        steady = way >= settings.before_way and bodies.confidence[slot] >= settings.before_sure
+        return settings.before_s if steady else 0.0
 
     def _reach(self, interval_s: float) -> float:
         settings = self._settings

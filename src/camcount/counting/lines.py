@@ -119,10 +119,10 @@ class LineCounter:
         bodies.seen[slots] = time_s
         self._ended[slots] = False
         sure = bodies.trusted(slots, tracks)
-        if sure.all():
-            return slots, places
-        bodies.doubt(slots[~sure], places[~sure], time_s)
-        return slots[sure], places[sure]
+        if not sure.all():
+            bodies.doubt(slots[~sure], places[~sure], time_s)
+            slots, places = slots[sure], places[sure]
+        return slots, bodies.steadied(slots, places, time_s)
 
     def _admit(self, ids: list[int], row: int, tracks: Tracks, time_s: float) -> bool:
         """Gives a new id a slot; True if it is that of an ended track which it continues."""

@@ -51,6 +51,10 @@ class CamcountSettings:
     camera: float = 0.05
     witnesses: int = 3
 
+    def limit_at(self, interval_s: float) -> float:
+        """The limit where frames are ``interval_s`` apart."""
+        return float(np.interp(interval_s, _PACE_S, (self.limit, self.slow_limit)))
+
 
 class CamcountTracker:
     """Follows objects for counting, from 1 to 60 frames a second.
@@ -86,7 +90,7 @@ class CamcountTracker:
         if tracks.table.n:
             self._kinds.learn(detections.labels)
             rows = np.arange(tracks.table.n)
-            limit = float(np.interp(tracks.interval_s, _PACE_S, (settings.limit, settings.slow_limit)))
+            limit = settings.limit_at(tracks.interval_s)
             pairs = self._pairs(rows, high, limit)
             if self._followed_camera(*pairs):
                 pairs = self._pairs(rows, high, limit)
