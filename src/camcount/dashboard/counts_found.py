@@ -193,11 +193,9 @@ def _known(values: Sequence[int | None]) -> int | None:
 
 
 def _of(row: StoredInterval, way: str) -> Bounds | None:
-    if row.known is not None:
-        return row.known[way]
-    if row.grounds is None:
-        return None
-    return row.grounds.total() if way == "total" else row.grounds.bounds()[way]
+    if way == "total":
+        return row.total_bounds
+    return None if (bounds := row.bounds) is None else bounds[way]
 
 
 def _sum(values: Iterable[int | None]) -> int | None:

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from camcount.app import line_text, open_source
+from camcount.app import line_text
+from camcount.app_open import open_source
 from camcount.batch.journal import kept_videos
 from camcount.cameras.checkpoint import unpacked
 from camcount.dashboard.dashboard import Dashboard

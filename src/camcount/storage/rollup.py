@@ -75,12 +75,12 @@ class StoredInterval:
     @property
     def low(self) -> int | None:
         """Lower bound of the count in both directions."""
-        return None if (limits := self._total()) is None else limits.low
+        return None if (limits := self.total_bounds) is None else limits.low
 
     @property
     def high(self) -> int | None:
         """Upper bound of the count in both directions; None also where nothing is known."""
-        return None if (limits := self._total()) is None else limits.high
+        return None if (limits := self.total_bounds) is None else limits.high
 
     def _known(self) -> _Limits | None:
         """As they were stored, where the span is one row."""
@@ -95,7 +95,9 @@ class StoredInterval:
         known = self._known()
         return _packed_bounds(grounds_of(self.rows, self.absent_s).bounds()) if known is None else known
 
-    def _total(self) -> Bounds | None:
+    @property
+    def total_bounds(self) -> Bounds | None:
+        """Of the count in both directions, without those of each."""
         if (limits := self._known()) is not None:
             return Bounds(low=limits["total"][0], high=limits["total"][1])
         return grounds_of(self.rows, self.absent_s).total() if self.rows else None
