@@ -91,25 +91,15 @@ class _Counts:
         if self._asked.period == "today" and self._found is not None:
             await self.show()
 
-    def _change(self, asked: Asked) -> None:
-        place = asked.camera != self._asked.camera
-        flows = place or (asked.period, asked.since, asked.until) != (
-            self._asked.period,
-            self._asked.since,
-            self._asked.until,
-        )
-        self._asked = asked
+    async def _change(self, asked: Asked) -> None:
+        before, self._asked = self._asked, asked
+        place = asked.camera != before.camera
         ui.run_javascript(f"history.replaceState(null, '', {json.dumps('?' + urlencode(asked.query()))})")
-
-        async def go() -> None:
-            if place:
-                await self._known()
-            await self.show()
-            if flows:
-                await self._flows()
-
-        with self._main:
-            ui.timer(0, go, once=True)
+        if place:
+            await self._known()
+        await self.show()
+        if place or (asked.period, asked.since, asked.until) != (before.period, before.since, before.until):
+            await self._flows()
 
     async def _known(self) -> None:
         """What can be chosen: all that was ever counted, and lines that have counted nothing yet."""
