@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import partial
 from urllib.parse import urlencode
 
 from nicegui import ui
 from nicegui.element import Element
+from nicegui.events import GenericEventArguments
 
 from camcount.cameras.settings import zone_named
 from camcount.dashboard.counts_asked import Asked
@@ -27,6 +29,8 @@ from camcount.errors import CamcountError
 from camcount.storage.periods import zone_of
 
 _AGAIN_S = 15.0
+_PATIENCE_S = 0.3
+"""How long a chart waits for its bounds, rather than being drawn twice."""
 _STORED = timedelta(seconds=75)
 """Minutes are stored when they are over; what is younger is no gap."""
 _WAYS = ("var(--in)", "var(--out)")
@@ -39,6 +43,7 @@ class _Counts:
         self._visit = visit
         self._asked = Asked.of(visit.query)
         self._turn = 0
+        self._open = False
         self._found: Found | None = None
         self._controls = Controls(visit, self._asked, self._change)
         with ui.element("div").classes("figures counts-figures"):
@@ -79,11 +84,15 @@ class _Counts:
             return
         if turn != self._turn:
             return
-        self._found = found
+        known, self._found = self._found, found
+        if known is not None and known.asked == asked and known.rows == found.rows and known.starts == found.starts:
+            return
         self._tell(found)
-        self._draw(found, None)
-        bounds = await asyncio.to_thread(limits, found) if found.rows else None
-        if turn == self._turn and bounds is not None:
+        bounding = asyncio.create_task(asyncio.to_thread(limits, found))
+        if not (await asyncio.wait({bounding}, timeout=_PATIENCE_S))[0]:
+            self._draw(found, None)
+        bounds = await bounding
+        if turn == self._turn:
             self._draw(found, bounds)
 
     async def again(self) -> None:
@@ -188,7 +197,12 @@ class _Counts:
                 chart(over_time(found, named, bounds, words, self._colours(found)), self._said(found))
                 if bounds is not None:
                     tag("p", visit.say("counts.limits_note"), "note")
-                counts_table(visit, found, named, bounds)
+                details = counts_table(visit, found, named, bounds)
+                attributes(details, **({"open": "open"} if self._open else {}))
+                details.on("toggle", self._toggled, js_handler="(event) => emit(event.target.open)")
+
+    def _toggled(self, event: GenericEventArguments) -> None:
+        self._open = bool(event.args)
 
     def _colours(self, found: Found) -> tuple[str, ...]:
         if found.asked.split != "way":
@@ -218,8 +232,9 @@ class _Counts:
         ui.download.content(data, name)
 
     async def _flows(self) -> None:
-        begin, end = self._asked.span(datetime.now(UTC), await self._zone())
-        await flow_card(self._visit, self._more, self._asked.place[0], begin, end)
+        with suppress(CamcountError):  # which the chart has told
+            begin, end = self._asked.span(datetime.now(UTC), await self._zone())
+            await flow_card(self._visit, self._more, self._asked.place[0], begin, end)
 
     def _trouble(self, error: CamcountError) -> None:
         self._main.clear()
