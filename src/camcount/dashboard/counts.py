@@ -54,7 +54,7 @@ class _Counts:
         self._main = ui.element("div").classes("counts-main")
         with self._main, card(say("counts.title")):
             attributes(ui.element("div").classes("counts-wait"), aria_hidden="true")
-        self._more = ui.element("div").classes("halves")
+        self._more = ui.element("div").classes("counts-more")
 
     async def start(self) -> None:
         """Shows the counts, then what takes longer."""
