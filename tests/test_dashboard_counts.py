@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -322,6 +323,14 @@ def test_a_year_shows_its_choices_at_once(server: Served, browser: Browser) -> N
     with opened(browser, f"{server.url}/counts?period=365d", WIDE) as page:
         expect(page.get_by_role("button", name=SAID["counts.period.365d"])).to_have_attribute("aria-pressed", "true")
         assert time.monotonic() - began < 2 * day + 1
+
+
+def test_who_is_inside_and_where_they_are_is_shown(server: Served, browser: Browser) -> None:
+    """The zone with a number, and the camera's picture with the places where objects were."""
+    with opened(browser, f"{server.url}/counts") as page:
+        expect(page.locator(".inside-row")).to_contain_text("square", timeout=60_000)
+        expect(page.locator(".inside-row b")).to_have_text(re.compile(r"^\d+$"), timeout=30_000)
+        expect(page.locator("img.heat")).to_have_attribute("src", re.compile("^data:image/jpeg"), timeout=60_000)
 
 
 def test_nobody_counted_says_what_to_do(browser: Browser, tmp_path: Path) -> None:
