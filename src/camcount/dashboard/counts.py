@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import partial
 from urllib.parse import urlencode
 
 from nicegui import ui
 from nicegui.element import Element
+from nicegui.events import GenericEventArguments
 
 from camcount.cameras.settings import zone_named
 from camcount.dashboard.counts_asked import Asked
@@ -27,6 +29,8 @@ from camcount.errors import CamcountError
 from camcount.storage.periods import zone_of
 
 _AGAIN_S = 15.0
+_PATIENCE_S = 0.3
+"""How long a chart waits for its bounds, rather than being drawn twice."""
 _STORED = timedelta(seconds=75)
 """Minutes are stored when they are over; what is younger is no gap."""
 _WAYS = ("var(--in)", "var(--out)")
@@ -39,6 +43,7 @@ class _Counts:
         self._visit = visit
         self._asked = Asked.of(visit.query)
         self._turn = 0
+        self._open = False
         self._found: Found | None = None
         self._controls = Controls(visit, self._asked, self._change)
         with ui.element("div").classes("figures counts-figures"):
@@ -49,7 +54,7 @@ class _Counts:
         self._main = ui.element("div").classes("counts-main")
         with self._main, card(say("counts.title")):
             attributes(ui.element("div").classes("counts-wait"), aria_hidden="true")
-        self._more = ui.element("div").classes("halves")
+        self._more = ui.element("div").classes("counts-more")
 
     async def start(self) -> None:
         """Shows the counts, then what takes longer."""
@@ -79,11 +84,15 @@ class _Counts:
             return
         if turn != self._turn:
             return
-        self._found = found
+        known, self._found = self._found, found
+        if known is not None and known.asked == asked and known.rows == found.rows and known.starts == found.starts:
+            return
         self._tell(found)
-        self._draw(found, None)
-        bounds = await asyncio.to_thread(limits, found) if found.rows else None
-        if turn == self._turn and bounds is not None:
+        bounding = asyncio.create_task(asyncio.to_thread(limits, found))
+        if not (await asyncio.wait({bounding}, timeout=_PATIENCE_S))[0]:
+            self._draw(found, None)
+        bounds = await bounding
+        if turn == self._turn:
             self._draw(found, bounds)
 
     async def again(self) -> None:
@@ -91,25 +100,15 @@ class _Counts:
         if self._asked.period == "today" and self._found is not None:
             await self.show()
 
-    def _change(self, asked: Asked) -> None:
-        place = asked.camera != self._asked.camera
-        flows = place or (asked.period, asked.since, asked.until) != (
-            self._asked.period,
-            self._asked.since,
-            self._asked.until,
-        )
-        self._asked = asked
+    async def _change(self, asked: Asked) -> None:
+        before, self._asked = self._asked, asked
+        place = asked.camera != before.camera
         ui.run_javascript(f"history.replaceState(null, '', {json.dumps('?' + urlencode(asked.query()))})")
-
-        async def go() -> None:
-            if place:
-                await self._known()
-            await self.show()
-            if flows:
-                await self._flows()
-
-        with self._main:
-            ui.timer(0, go, once=True)
+        if place:
+            await self._known()
+        await self.show()
+        if place or (asked.period, asked.since, asked.until) != (before.period, before.since, before.until):
+            await self._flows()
 
     async def _known(self) -> None:
         """What can be chosen: all that was ever counted, and lines that have counted nothing yet."""
@@ -198,7 +197,12 @@ class _Counts:
                 chart(over_time(found, named, bounds, words, self._colours(found)), self._said(found))
                 if bounds is not None:
                     tag("p", visit.say("counts.limits_note"), "note")
-                counts_table(visit, found, named, bounds)
+                details = counts_table(visit, found, named, bounds)
+                attributes(details, **({"open": "open"} if self._open else {}))
+                details.on("toggle", self._toggled, js_handler="(event) => emit(event.target.open)")
+
+    def _toggled(self, event: GenericEventArguments) -> None:
+        self._open = bool(event.args)
 
     def _colours(self, found: Found) -> tuple[str, ...]:
         if found.asked.split != "way":
@@ -228,8 +232,9 @@ class _Counts:
         ui.download.content(data, name)
 
     async def _flows(self) -> None:
-        begin, end = self._asked.span(datetime.now(UTC), await self._zone())
-        await flow_card(self._visit, self._more, self._asked.place[0], begin, end)
+        with suppress(CamcountError):  # which the chart has told
+            begin, end = self._asked.span(datetime.now(UTC), await self._zone())
+            await flow_card(self._visit, self._more, self._asked.place[0], begin, end)
 
     def _trouble(self, error: CamcountError) -> None:
         self._main.clear()

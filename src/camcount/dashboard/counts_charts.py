@@ -46,7 +46,14 @@ def over_time(
             "boundaryGap": True,
             "axisTick": _QUIET,
             "axisLine": {"lineStyle": {"color": "var(--line-strong)"}},
-            "axisLabel": {"color": "var(--text-3)", "hideOverlap": True, "fontSize": 12, "margin": 10},
+            "axisLabel": {
+                "color": "var(--text-3)",
+                "hideOverlap": True,
+                "fontSize": 12,
+                "margin": 10,
+                "alignMinLabel": "left",
+                "alignMaxLabel": "right",
+            },
         },
         "yAxis": {
             "type": "value",

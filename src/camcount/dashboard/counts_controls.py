@@ -15,11 +15,10 @@ from camcount.dashboard.parts import attributes, tag
 
 Known = Mapping[tuple[str, str], Sequence[str]]
 """Camera and line -> labels."""
+Chosen = Callable[[str], Awaitable[None] | None]
 
 
-def choice(
-    name: str, options: Sequence[tuple[str, str]], value: str, chosen: Callable[[str], Awaitable[None] | None]
-) -> Element:
+def choice(name: str, options: Sequence[tuple[str, str]], value: str, chosen: Chosen) -> Element:
     """A list to choose one from, with its name above it; ``options`` are values and what they are called."""
     with ui.element("label").classes("choice") as label:
         tag("span", name, "choice-name")
@@ -36,17 +35,16 @@ def choice(
     return label
 
 
-def segments(
-    name: str, options: Sequence[tuple[str, str]], value: str, chosen: Callable[[str], None]
-) -> dict[str, Element]:
+def segments(name: str, options: Sequence[tuple[str, str]], value: str, chosen: Chosen) -> dict[str, Element]:
     """Buttons of which one is pressed."""
     buttons: dict[str, Element] = {}
 
-    def press(known: str) -> Callable[[], None]:
-        def pressed() -> None:
+    def press(known: str) -> Callable[[], Awaitable[None]]:
+        async def pressed() -> None:
             for other, button in buttons.items():
                 attributes(button, aria_pressed=str(other == known).lower())
-            chosen(known)
+            if (result := chosen(known)) is not None:
+                await result
 
         return pressed
 
@@ -62,7 +60,7 @@ def segments(
 class Controls:
     """All choices; ``changed`` is called with the view that is asked for now."""
 
-    def __init__(self, visit: Visit, asked: Asked, changed: Callable[[Asked], None]) -> None:
+    def __init__(self, visit: Visit, asked: Asked, changed: Callable[[Asked], Awaitable[None]]) -> None:
         self._visit, self._asked, self._changed = visit, asked, changed
         say = visit.say
         with ui.element("section").classes("card counts-controls") as section:
@@ -95,19 +93,19 @@ class Controls:
         if value and value not in [known for known, _ in options]:
             options = [*options, (value, value)]
 
-        def chosen(text: str) -> None:
+        async def chosen(text: str) -> None:
             more = {"line": ""} if name == "camera" else {}
-            self._ask(replace(self._asked, **{name: text, **more}))
+            await self._ask(replace(self._asked, **{name: text, **more}))
 
         choice(self._visit.say(f"counts.{name}.name"), options, value, chosen)
 
-    def _period(self, period: str) -> None:
+    async def _period(self, period: str) -> None:
         self._days.set_visibility(period == "custom")
         asked = replace(self._asked, period=period)
         if period == "custom" and not (asked.since and asked.until):
             self._asked = asked
             return
-        self._ask(asked)
+        await self._ask(asked)
 
     def _custom(self) -> Element:
         """Two days, both included."""
@@ -118,10 +116,10 @@ class Controls:
                     field = ui.element("input").classes("choice-list")
                     attributes(field, type="date", value=getattr(self._asked, name))
 
-                def heard(event: GenericEventArguments, name: str = name) -> None:
+                async def heard(event: GenericEventArguments, name: str = name) -> None:
                     asked = replace(self._asked, **{name: str(event.args)})
                     if asked.since and asked.until:
-                        self._ask(asked)
+                        await self._ask(asked)
                     else:
                         self._asked = asked
 
@@ -129,6 +127,6 @@ class Controls:
         box.set_visibility(self._asked.period == "custom")
         return box
 
-    def _ask(self, asked: Asked) -> None:
+    async def _ask(self, asked: Asked) -> None:
         self._asked = asked
-        self._changed(asked)
+        await self._changed(asked)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from html import escape
 
 from nicegui import ui
+from nicegui.element import Element
 
 from camcount.dashboard.counts_found import Found, Limits
 from camcount.dashboard.counts_words import number, percent
@@ -13,7 +14,7 @@ from camcount.dashboard.page import Visit
 from camcount.dashboard.parts import attributes, tag
 
 
-def counts_table(visit: Visit, found: Found, named: Sequence[str], limits: Limits | None) -> None:
+def counts_table(visit: Visit, found: Found, named: Sequence[str], limits: Limits | None) -> Element:
     """A row for each span, folded up; one piece of HTML, for it may have thousands of cells."""
     say = visit.say
     titles = [say("counts.from"), *(one.name for one in found.series)]
@@ -32,11 +33,12 @@ def counts_table(visit: Visit, found: Found, named: Sequence[str], limits: Limit
         [name, *(_cell(visit, column[k]) for column in columns), percent(found.seen[k])]
         for k, name in enumerate(named)
     ]
-    with ui.element("details").classes("counts-details"):
+    with ui.element("details").classes("counts-details") as details:
         tag("summary", say("counts.as_table"))
         with ui.element("div").classes("table-box counts-table") as box:
             attributes(box, tabindex="0", role="region", aria_label=say("counts.as_table"))
             ui.html(_html(titles, rows, found.gaps, say("counts.gap")), sanitize=False, tag="div")
+    return details
 
 
 def _cell(visit: Visit, value: int | None) -> str:

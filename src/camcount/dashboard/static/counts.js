@@ -24,7 +24,8 @@ camcount.counts = (() => {
       const [x, low] = api.coord([api.value(0), api.value(1)]);
       const [, high] = api.coord([api.value(0), api.value(2)]);
       const arm = Math.min(5, api.size([1, 0])[0] / 5);
-      const line = (x1, y1, x2, y2) => ({ type: "line", shape: { x1, y1, x2, y2 }, style: { stroke: "var(--text-2)", lineWidth: 1.25 } });
+      const faint = arm > 1.5 ? 1 : 0.45;
+      const line = (x1, y1, x2, y2) => ({ type: "line", shape: { x1, y1, x2, y2 }, style: { stroke: "var(--text-2)", lineWidth: 1.25, opacity: faint } });
       const arms = arm > 1.5 ? [line(x - arm, high, x + arm, high), line(x - arm, low, x + arm, low)] : [];
       return { type: "group", children: [line(x, low, x, high), ...arms] };
     },
