@@ -11,7 +11,7 @@ from camcount.dashboard.models_history import history
 from camcount.dashboard.models_one import build_one
 from camcount.dashboard.models_shelf import Entry, Shelf, in_use, read_shelf, standing
 from camcount.dashboard.models_try import Trial
-from camcount.dashboard.models_version import Standing, alias_chips, megabytes
+from camcount.dashboard.models_version import Standing, alias_chips, megabytes, version_words
 from camcount.dashboard.page import Page, Visit
 from camcount.dashboard.parts import Figure, attributes, button, card, empty, tag
 
@@ -39,7 +39,9 @@ class _Models:
                 attributes(ui.icon("arrow_back"), aria_hidden="true")
                 tag("span", visit.say("models.all"))
         self._list: Element = ui.element("div").classes("models")
-        self._trial: Element | None = None
+        self._trial: Element = ui.element("div").classes("later")
+        self._moves: Element = ui.element("div").classes("later")
+        self._tries = False
         with self._list, ui.element("div").classes("reading") as reading:
             attributes(reading, role="status")
             attributes(ui.spinner(size="20px", color=None), aria_hidden="true")
@@ -56,8 +58,13 @@ class _Models:
                 self._standings = build_one(self._visit, shelf, self._name, self.read)
             else:
                 self._standings = self._all(shelf)
-        if self._trial is None:
-            self._trial = self._try(shelf)
+        self._moves.clear()
+        if shelf.history and not self._name:
+            with self._moves, card(self._visit.say("models.history.latest")):
+                history(self._visit, shelf.history[:_MOVES])
+        if not self._tries:
+            with self._trial:
+                self._tries = self._try(shelf)
         await self.look()
 
     async def look(self) -> None:
@@ -73,7 +80,9 @@ class _Models:
         loaded = [size for info, size in now.values() if info.state == "ready"]
         if self._figures:
             self._figures[2].set(str(len(loaded)), self._visit.say("models.figures.of", n=len(references)))
-            self._figures[3].set(megabytes(sum(loaded)), self._visit.say("models.figures.reserved"))
+            self._figures[3].set(
+                megabytes(sum(loaded)) if any(loaded) else "–", self._visit.say("models.figures.reserved")
+            )
 
     def _complain(self, trouble: str) -> None:
         with ui.element("div").classes("away") as box:
@@ -95,9 +104,6 @@ class _Models:
         with ui.element("div").classes("shelf"):
             for name, entries in shelf.models.items():
                 standings += self._model(name, entries)
-        if shelf.history:
-            with card(self._visit.say("models.history.latest")):
-                history(self._visit, shelf.history[:_MOVES])
         return standings
 
     def _none(self) -> None:
@@ -121,9 +127,8 @@ class _Models:
         self._figures[0].set(str(len(shelf.models)), said("models.figures.versions", n=versions))
         newest = next((move for move in shelf.history if move.alias == "champion"), None)
         if newest:
-            self._figures[1].set(
-                f"{newest.when:%d %b}", f"{newest.model}:{newest.after or said('models.alias.nothing')}"
-            )
+            now = f"{newest.model} {newest.after or said('models.alias.nothing')}"
+            self._figures[1].set(now, f"{newest.when:%Y-%m-%d} · {newest.who}")
 
     def _model(self, name: str, entries: tuple[Entry, ...]) -> list[Standing]:
         with ui.element("section").classes("card model"):
@@ -135,33 +140,34 @@ class _Models:
                 tag("span", self._visit.say(f"models.{origin}"), "note")
             with tag("ul", "", "versions"):
                 standings = [self._version(entry) for entry in _first(entries)]
-            if len(entries) > _FEW or entries[0].kept:
-                more = tag("a", self._visit.say("models.more", n=len(entries)), "model-more")
-                attributes(more, href=f"/models/{name}", aria_label=f"{name}: {more.text}")
+            more = tag("a", self._visit.say("models.more"), "model-more")
+            attributes(more, href=f"/models/{name}", aria_label=f"{name}: {more.text}")
         return standings
 
     def _version(self, entry: Entry) -> Standing:
         with tag("li", "", "version"):
             with ui.element("div").classes("version-head"):
                 with ui.element("div").classes("version-name"):
-                    tag("span", entry.version, "version-number")
+                    tag("span", version_words(self._visit, entry), "version-number")
                     alias_chips(entry)
                 made = Standing(self._visit, entry, self.look)
             if entry.kept and entry.kept.notes:
                 tag("p", entry.kept.notes, "version-notes")
         return made
 
-    def _try(self, shelf: Shelf) -> Element | None:
+    def _try(self, shelf: Shelf) -> bool:
         """Once per visit, so that an answer is not lost when something else changes."""
-        own = [entry for entry in shelf.models.get(self._name, ()) if entry.served]
-        others = [entry for entry in shelf.entries if entry.served and entry not in own]
-        first = in_use(own or others)
-        ordered = [entry for entry in [*own, *others] if entry != first]
-        if first is None or (self._name and not own):
-            return None
-        with ui.element("div") as box:
-            Trial(self._visit, [first, *ordered])
-        return box
+        served = [entry for entry in shelf.entries if entry.served]
+        named = self._name or next(
+            (entry.name for entry in served if entry.aliases), served[0].name if served else ""
+        )
+        own = [entry for entry in served if entry.name == named]
+        first = in_use(own)
+        if first is None:
+            return False
+        others = [entry for entry in served if entry.name != named]
+        Trial(self._visit, [first, *(entry for entry in own if entry != first), *others])
+        return True
 
 
 def _first(entries: tuple[Entry, ...]) -> list[Entry]:

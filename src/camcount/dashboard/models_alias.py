@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from typing import Any
 
 from nicegui import ui
 
@@ -29,15 +30,14 @@ class AliasDialog:
         self._visit, self._moved = visit, moved
         self._name = entries[0].name
         self._at = {alias: entry.version for entry in entries for alias in entry.aliases}
-        self._versions = [entry.version for entry in entries]
         title = visit.say("models.alias.title", model=self._name)
         with ui.dialog() as self._dialog, ui.card().classes("ask"):
             attributes(self._dialog, aria_label=title)
             tag("h2", title)
             with ui.element("div").classes("ask-fields"):
-                self._alias = self._choice("alias", list(dict.fromkeys([*USUAL, *self._at])))
-                self._alias.props('new-value-mode="add-unique" use-input fill-input hide-selected input-debounce="0"')
-                self._version = self._choice("version", self._versions)
+                known = list(dict.fromkeys([*USUAL, *self._at]))
+                self._alias = self._choice("alias", known, with_input=True, new_value_mode="add-unique")
+                self._version = self._choice("version", [entry.version for entry in entries])
             self._summary = tag("p", "", "ask-move num")
             attributes(self._summary, aria_live="polite")
             self._why = ui.textarea(visit.say("models.alias.why"), on_change=self._look).props(
@@ -59,14 +59,12 @@ class AliasDialog:
         self._look()
         self._dialog.open()
 
-    def _choice(self, what: str, options: list[str]) -> ui.select:
+    def _choice(self, what: str, options: list[str], **more: Any) -> ui.select:
         words = self._visit.say(f"models.alias.{what}")
-        chosen = ui.select(options, label=words, value=options[0], on_change=self._look)
+        chosen = ui.select(options, label=words, value=options[0], on_change=self._look, **more)
         return chosen.props("outlined dense options-dense")
 
     def _look(self) -> None:
-        if not hasattr(self, "_do"):
-            return
         alias, after = self._alias.value or "", self._version.value
         before = self._at.get(alias, "")
         nothing = self._visit.say("models.alias.nothing")

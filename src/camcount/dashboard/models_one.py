@@ -11,7 +11,7 @@ from camcount.dashboard.models_alias import AliasDialog
 from camcount.dashboard.models_card import Figures, facts, whole_card
 from camcount.dashboard.models_history import Back, history
 from camcount.dashboard.models_shelf import Entry, Shelf, registry
-from camcount.dashboard.models_version import Act, Standing, alias_chips
+from camcount.dashboard.models_version import Act, Standing, alias_chips, version_words
 from camcount.dashboard.page import Visit
 from camcount.dashboard.parts import attributes, button, card, empty, tag
 from camcount.errors import CamcountError
@@ -53,7 +53,7 @@ def _version(
     with tag("li", "", "version version-large"):
         with ui.element("div").classes("version-head"):
             with ui.element("h3").classes("version-name"):
-                tag("span", entry.version, "version-number")
+                tag("span", version_words(visit, entry), "version-number")
                 alias_chips(entry)
             with ui.element("div").classes("row version-actions"):
                 standing = Standing(visit, entry, changed)

@@ -10,7 +10,7 @@ from typing import Any
 from nicegui import ui
 from nicegui.element import Element
 
-from camcount.dashboard.models_compare import STAGES, Difference, Sight, difference, sights
+from camcount.dashboard.models_compare import ROUNDS, STAGES, Difference, Sight, difference, sights
 from camcount.dashboard.models_shelf import Entry
 from camcount.dashboard.page import Visit
 from camcount.dashboard.parts import attributes, button, card, table, tag
@@ -67,7 +67,7 @@ class Trial:
 
     def _drop(self) -> None:
         said = self._visit.say
-        with ui.element("div").classes("drop"):
+        with ui.element("div").classes("drop") as self._zone:
             upload = ui.upload(
                 auto_upload=True, max_file_size=_LARGEST, on_upload=self._dropped, on_rejected=self._rejected
             )
@@ -113,6 +113,7 @@ class Trial:
         finally:
             attributes(self._shown, data_busy="false")
         self._state.set_text("")
+        attributes(self._zone, data_small="true")
         self._show()
 
     def _say(self, key: str, *, bad: bool = False) -> None:
@@ -135,9 +136,10 @@ class Trial:
             with ui.element("div").classes("looks"):
                 for side, (sight, boxes) in enumerate(zip(self._sights, found, strict=True)):
                     self._one(side, sight, boxes, unlike.alone[side] if unlike else frozenset())
-            if unlike:
-                self._tell(unlike)
-            self._times()
+            with ui.element("div").classes("halves"):
+                if unlike:
+                    self._tell(unlike)
+                self._times()
 
     def _one(self, side: int, sight: Sight, boxes: Detections, alone: frozenset[int]) -> None:
         said = self._visit.say
@@ -171,26 +173,29 @@ class Trial:
         said = self._visit.say
         alone = [len(side) for side in unlike.alone]
         key = "same" if not any(alone) else "unlike"
-        tag("h3", said("models.try.differs"))
-        tag("p", said(f"models.try.{key}", both=len(unlike.pairs), first=alone[0], second=alone[1]), "trial-sum")
-        if unlike.by_label():
-            columns = [said(f"models.try.{name}") for name in ("label", "both", "only_a", "only_b")]
-            rows = [[name, *map(str, counts)] for name, *counts in unlike.by_label()]
-            table(columns, rows, name=said("models.try.differs"), numbers=(1, 2, 3))
+        columns = [said(f"models.try.{name}") for name in ("label", "both", "only_a", "only_b")]
+        rows = [[name, *map(str, counts)] for name, *counts in unlike.by_label()]
+        with ui.element("div").classes("told"):
+            tag("h3", said("models.try.differs"))
+            if rows:
+                table(columns, rows, name=said("models.try.differs"), numbers=(1, 2, 3))
+            tag("p", said(f"models.try.{key}", both=len(unlike.pairs), first=alone[0], second=alone[1]), "note")
 
     def _times(self) -> None:
         said = self._visit.say
         seen = [sight for sight in self._sights if not sight.trouble]
         if not seen:
             return
-        tag("h3", said("models.try.times"))
         rows = [
             [said(f"models.try.{stage}"), *(f"{sight.times_ms[place]:.1f}" for sight in seen)]
             for place, stage in enumerate(STAGES)
         ]
         rows.append([said("models.try.total"), *(f"{sight.total_ms:.1f}" for sight in seen)])
         columns = [said("models.try.stage"), *(sight.reference for sight in seen)]
-        table(columns, rows, name=said("models.try.times"), numbers=range(1, len(columns)))
+        with ui.element("div").classes("told"):
+            tag("h3", said("models.try.times"))
+            table(columns, rows, name=said("models.try.times"), numbers=range(1, len(columns)))
+            tag("p", said("models.try.median", n=ROUNDS), "note")
 
 
 def _named(entry: Entry) -> str:

@@ -12,6 +12,7 @@ from camcount.dashboard.page import Visit
 from camcount.dashboard.parts import Chip, Tone, attributes, button, tag
 from camcount.errors import CamcountError
 from camcount.serving.requests import ModelInfo
+from camcount.serving.targets import UNVERSIONED
 
 TONES: dict[str, Tone] = {
     "registered": "quiet",
@@ -32,6 +33,11 @@ def megabytes(size: float) -> str:
     ('3.7 MB', '1,250 MB')
     """
     return f"{size / 1e6:,.0f} MB" if size >= 1e8 else f"{size / 1e6:.1f} MB"
+
+
+def version_words(visit: Visit, entry: Entry) -> str:
+    """The version, or that there is none."""
+    return visit.say("models.unversioned") if entry.version == UNVERSIONED else entry.version
 
 
 def alias_chips(entry: Entry) -> None:
