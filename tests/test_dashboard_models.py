@@ -110,7 +110,7 @@ def test_a_load_by_another_door_is_seen(server: Served, browser: Browser) -> Non
 
 
 def test_an_alias_is_moved_with_a_reason(server: Served, browser: Browser, home: Path) -> None:
-    """Without a reason nothing moves; with one the registry has it, and the history shows from what to what, and why."""
+    """Without a reason nothing moves; with one the registry has it and the history tells from what to what."""
     why = "Finds <b>more</b> people & is as fast"
     with opened(browser, server.url + "/models/street") as page:
         page.get_by_role("button", name="Move an alias to street:1.1.0").click(timeout=SLOW)

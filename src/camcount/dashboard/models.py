@@ -55,7 +55,7 @@ class _Models:
             if shelf.trouble:
                 self._complain(shelf.trouble)
             if self._name:
-                self._standings = build_one(self._visit, shelf, self._name, self.read)
+                self._standings = build_one(self._visit, shelf, self._name, self.look, self.read)
             else:
                 self._standings = self._all(shelf)
         self._moves.clear()

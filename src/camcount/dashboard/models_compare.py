@@ -11,11 +11,11 @@ import numpy as np
 
 from camcount.detections import Detections
 from camcount.errors import CamcountError
+from camcount.frame import Frame
 from camcount.models.agreement import IOU, overlaps
 from camcount.protocols import Thresholds
 from camcount.serving.dataplane import DataPlane
 from camcount.serving.requests import Answer, DetectionRequest
-from camcount.video.encoded import picture_frame
 
 LEAST = 0.1
 """What is found with less confidence is never shown."""
@@ -49,13 +49,8 @@ class Sight:
         return self.found.select(rows[np.argsort(-self.found.confidence[rows], kind="stable")])
 
 
-async def sights(plane: DataPlane, picture: bytes, references: Sequence[str]) -> list[Sight]:
-    """Has models look at a picture, in turn, so that neither has the machine to itself.
-
-    Raises:
-        InvalidInput: it is no picture that can be read.
-    """
-    picture_frame(picture)
+async def sights(plane: DataPlane, picture: Frame, references: Sequence[str]) -> list[Sight]:
+    """Has models look at a picture, in turn, so that neither has the machine to itself."""
     answers: dict[str, list[Answer]] = {reference: [] for reference in references}
     troubles: dict[str, str] = {}
     for _ in range(ROUNDS):
@@ -68,9 +63,9 @@ async def sights(plane: DataPlane, picture: bytes, references: Sequence[str]) ->
     return [_sight(reference, answers[reference], troubles.get(reference, "")) for reference in references]
 
 
-def _request(picture: bytes, reference: str) -> DetectionRequest:
+def _request(picture: Frame, reference: str) -> DetectionRequest:
     thresholds = Thresholds(confidence=LEAST)
-    return DetectionRequest(model=reference, frame=picture_frame(picture), thresholds=thresholds, door="dashboard")
+    return DetectionRequest(model=reference, frame=picture, thresholds=thresholds, door="dashboard")
 
 
 def _sight(reference: str, answers: Sequence[Answer], trouble: str) -> Sight:

@@ -21,8 +21,12 @@ _MOST = 30
 """Versions that are shown; the registry's own page has the others."""
 
 
-def build_one(visit: Visit, shelf: Shelf, name: str, changed: Act) -> list[Standing]:
-    """Draws it; gives what shows how the versions stand."""
+def build_one(visit: Visit, shelf: Shelf, name: str, looked: Act, moved: Act) -> list[Standing]:
+    """Draws it; gives what shows how the versions stand.
+
+    Args:
+        looked: called after a load or an unload. moved: after the move of an alias.
+    """
     entries = shelf.models.get(name, ())
     if not entries:
         said = visit.say
@@ -30,11 +34,11 @@ def build_one(visit: Visit, shelf: Shelf, name: str, changed: Act) -> list[Stand
         empty("category", said("models.unknown.title", model=name), text, (said("models.all"), "/models"))
         return []
     kept = [entry for entry in entries if entry.kept]
-    dialog = AliasDialog(visit, kept, changed) if kept else None
+    dialog = AliasDialog(visit, kept, moved) if kept else None
     figures: list[tuple[Entry, Figures]] = []
     with ui.element("div").classes("one"):
         with card(visit.say("models.versions"), classes="one-versions"), tag("ul", "", "versions"):
-            standings = [_version(visit, entry, shelf, dialog, figures, changed) for entry in entries[:_MOST]]
+            standings = [_version(visit, entry, shelf, dialog, figures, looked) for entry in entries[:_MOST]]
         with card(visit.say("models.history.title"), classes="one-history"):
             history(visit, shelf.moves(name), back=_back(visit, dialog) if dialog else None)
     if figures:
@@ -48,7 +52,7 @@ def _version(
     shelf: Shelf,
     dialog: AliasDialog | None,
     figures: list[tuple[Entry, Figures]],
-    changed: Act,
+    looked: Act,
 ) -> Standing:
     with tag("li", "", "version version-large"):
         with ui.element("div").classes("version-head"):
@@ -56,7 +60,7 @@ def _version(
                 tag("span", version_words(visit, entry), "version-number")
                 alias_chips(entry)
             with ui.element("div").classes("row version-actions"):
-                standing = Standing(visit, entry, changed)
+                standing = Standing(visit, entry, looked)
                 if dialog is not None and entry.kept:
                     ask = button(visit.say("models.alias.ask"), lambda: dialog.ask(entry.version, _likely(entry)))
                     attributes(ask, aria_label=visit.say("models.alias.ask_one", model=entry.reference))

@@ -16,6 +16,7 @@ from camcount.dashboard.page import Visit
 from camcount.dashboard.parts import attributes, button, card, table, tag
 from camcount.detections import Detections
 from camcount.errors import CamcountError
+from camcount.frame import Frame
 from camcount.video.encoded import jpeg, picture_frame
 
 _LARGEST = 64 * 2**20
@@ -33,7 +34,7 @@ class Trial:
 
     def __init__(self, visit: Visit, entries: Sequence[Entry]) -> None:
         self._visit = visit
-        self._picture = b""
+        self._picture, self._image, self._size = b"", "", (1, 1)
         self._sights: list[Sight] = []
         names = {entry.reference: _named(entry) for entry in entries}
         first, second = (*names, "", "")[:2]
@@ -105,8 +106,10 @@ class Trial:
         self._say("models.try.looking")
         attributes(self._shown, data_busy="true")
         try:
-            self._sights = await sights(self._visit.dashboard.plane, self._picture, list(dict.fromkeys(wanted)))
-            self._image, self._size = await asyncio.to_thread(_shrunk, self._picture)
+            frame = picture_frame(self._picture, largest_pixels=self._visit.dashboard.settings.largest_pixels)
+            self._sights = await sights(self._visit.dashboard.plane, frame, list(dict.fromkeys(wanted)))
+            self._image = await asyncio.to_thread(_shrunk, frame)
+            self._size = frame.width, frame.height
         except CamcountError as error:
             self._complain(str(error))
             return
@@ -202,9 +205,8 @@ def _named(entry: Entry) -> str:
     return f"{entry.reference} · {', '.join(entry.aliases)}" if entry.aliases else entry.reference
 
 
-def _shrunk(picture: bytes) -> tuple[str, tuple[int, int]]:
-    """A picture as an address that browsers show, and the size in which its boxes are."""
-    frame = picture_frame(picture)
+def _shrunk(frame: Frame) -> str:
+    """A picture as an address that browsers show."""
     scale = min(1.0, _PIXELS / max(frame.width, frame.height))
     content = jpeg(frame.image(round(frame.width * scale), round(frame.height * scale)))
-    return f"data:image/jpeg;base64,{base64.b64encode(content).decode()}", (frame.width, frame.height)
+    return f"data:image/jpeg;base64,{base64.b64encode(content).decode()}"
