@@ -13,11 +13,12 @@ from camcount.models.registered import Promotion
 Back = Callable[[Promotion], None]
 
 
-def history(visit: Visit, moves: Sequence[Promotion], *, back: Back | None = None) -> None:
+def history(visit: Visit, moves: Sequence[Promotion], *, named: bool = True, back: Back | None = None) -> None:
     """The moves, the newest first.
 
     Args:
-        back: offered for the newest move of each alias, to undo it.
+        named: whether it is said whose they are.
+        back: offered for the newest move of each alias of one model, to undo it.
     """
     if not moves:
         tag("p", visit.say("models.history.none"), "note")
@@ -28,16 +29,17 @@ def history(visit: Visit, moves: Sequence[Promotion], *, back: Back | None = Non
             newest = move.alias not in seen
             seen.add(move.alias)
             undoes = back if newest and move.action == "promote" and move.before and move.outcome == "done" else None
-            _move(visit, move, undoes)
+            _move(visit, move, named, undoes)
 
 
-def _move(visit: Visit, move: Promotion, back: Back | None) -> None:
+def _move(visit: Visit, move: Promotion, named: bool, back: Back | None) -> None:
     said = visit.say
     nothing = said("models.alias.nothing")
     with tag("li", "", "move"):
         with ui.element("div").classes("move-head"):
             tag("span", move.alias or said(f"models.history.{move.action}"), "chip")
-            tag("span", move.model, "move-model")
+            if named:
+                tag("span", move.model, "move-model")
             with ui.element("span").classes("move-way num"):
                 tag("span", move.before or nothing)
                 attributes(tag("span", "→"), aria_label=said("models.history.to"), role="img")

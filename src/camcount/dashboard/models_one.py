@@ -40,7 +40,7 @@ def build_one(visit: Visit, shelf: Shelf, name: str, looked: Act, moved: Act) ->
         with card(visit.say("models.versions"), classes="one-versions"), tag("ul", "", "versions"):
             standings = [_version(visit, entry, shelf, dialog, figures, looked) for entry in entries[:_MOST]]
         with card(visit.say("models.history.title"), classes="one-history"):
-            history(visit, shelf.moves(name), back=_back(visit, dialog) if dialog else None)
+            history(visit, shelf.moves(name), named=False, back=_back(visit, dialog) if dialog else None)
     if figures:
         ui.timer(0.05, lambda: _measure(figures), once=True)
     return standings
