@@ -206,7 +206,7 @@ def test_an_empty_server_tells_the_first_commands(browser: Browser, tmp_path: Pa
     (tmp_path / "camcount.yaml").write_text("registry: true\n")
     with camcount_serve(tmp_path, "--config", str(tmp_path / "camcount.yaml")) as server:
         with opened(browser, server.url + "/models") as page:
-            expect(page.get_by_text(SAID["models.empty.pull_command"])).to_be_visible(timeout=SLOW)
+            expect(page.get_by_text(SAID["models.empty.command.pull"])).to_be_visible(timeout=SLOW)
         assert not (tmp_path / "registry").exists()
 
 

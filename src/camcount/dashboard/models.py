@@ -115,7 +115,7 @@ class _Models:
             for step in ("pull", "alias"):
                 with tag("li"):
                     tag("span", said(f"models.empty.{step}"))
-                    attributes(tag("code", said(f"models.empty.{step}_command")), tabindex="0")
+                    attributes(tag("code", said(f"models.empty.command.{step}")), tabindex="0")
 
     def _sum(self, shelf: Shelf) -> None:
         said = self._visit.say

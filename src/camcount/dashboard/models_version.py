@@ -94,7 +94,7 @@ class Standing:
         words = self._visit.say(f"models.{what}")
         if self._button.text != words:
             self._button.set_text(words)
-            label = self._visit.say(f"models.{what}_one", model=self.reference)
+            label = self._visit.say(f"models.one.{what}", model=self.reference)
             attributes(self._button, aria_label=label)
 
     async def _switch(self) -> None:
