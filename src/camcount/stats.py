@@ -26,7 +26,8 @@ class RequestStats:
         model, version: what answered, or what was asked for where nothing did.
         outcome: ``ok``; a code of `camcount.errors`; ``cancelled`` for a request whose client went away.
         computed: whether the model ran for it; a cancelled request that was still queued was not computed.
-        door: how it came in: ``rest``, ``v2``, ``grpc``, ``websocket``, ``camera``, ``batch``, ``python``.
+        door: how it came in: ``rest``, ``v2``, ``grpc``, ``websocket``, ``camera``, ``batch``, ``dashboard``,
+            ``python``.
         reason: why this model answered, see `camcount.serving.requests.Decision`.
         cached: answered from the result cache.
         fallback: what was asked for, where something else answered.

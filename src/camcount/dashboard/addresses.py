@@ -8,7 +8,7 @@ ADDRESSES: dict[str, tuple[str, ...]] = {
     "counts": ("/counts",),
     "add": ("/add",),
     "verify": ("/verify",),
-    "models": ("/models",),
+    "models": ("/models", "/models/{name}"),
     "health": ("/health",),
 }
 """The first address of a page is the one in the navigation."""

@@ -120,6 +120,11 @@ class Registry:
             aliases = self._client.get_registered_model(name).aliases
             return newest_first(registered(version, aliases) for version in found)
 
+    def measured(self, version: RegisteredVersion) -> dict[str, float]:
+        """The figures of a version's card that were measured, such as ``latency_ms``."""
+        with self._reached(f"the figures of {version.reference} cannot be had"):
+            return dict(self._client.get_run(version.run_id).data.metrics)
+
     def find(self, reference: str | Reference) -> RegisteredVersion:
         """The version that ``name``, ``name:1.2.0`` or ``name@alias`` means at the moment.
 
