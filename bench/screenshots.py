@@ -32,7 +32,7 @@ def main() -> None:
         for name, paths in ADDRESSES.items():
             for place, path in enumerate(paths):
                 shown = name if place == 0 else "-".join([name, *path.strip("/").split("/")[:1]])
-                _shoot(browser, server.url + path.format(camera=CAMERAS[0], name="street"), shown)
+                _shoot(browser, server.url + path.format(camera=CAMERAS[0], name="street", video="gone"), shown)
     total = sum(path.stat().st_size for path in OUT.glob("*.webp"))
     print(f"{len(list(OUT.glob('*.webp')))} pictures in {OUT.name}, {total / 2**20:.1f} MiB")
 

@@ -17,7 +17,9 @@ from tests.browsers import NARROW, WIDE, demo_server, opened, started_browser
 from tests.serving import Served, camcount_serve
 
 CAMERA = "high-street"
-PAGES = {path: path.format(camera=CAMERA, name="street") for paths in ADDRESSES.values() for path in paths}
+PAGES = {
+    path: path.format(camera=CAMERA, name="street", video="gone") for paths in ADDRESSES.values() for path in paths
+}
 
 
 @pytest.fixture(scope="module")

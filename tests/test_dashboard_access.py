@@ -49,7 +49,9 @@ def _violations(page: Page) -> list[str]:
 def test_no_page_shuts_anybody_out(server: Served, browser: Browser, path: str, theme: str) -> None:
     """No serious violation in either width, in either theme."""
     for size in (WIDE, NARROW):
-        with opened(browser, server.url + path.format(camera=CAMERA, name="street"), size, theme=theme) as page:
+        with opened(
+            browser, server.url + path.format(camera=CAMERA, name="street", video="gone"), size, theme=theme
+        ) as page:
             page.wait_for_timeout(1500)
             assert not _violations(page)
 

@@ -25,6 +25,7 @@ from camcount.batch.schedule import Schedule
 from camcount.camera_site import CameraSite
 from camcount.dashboard.dashboard import Dashboard
 from camcount.dashboard.mounting import UPLOADS, DashboardRoute
+from camcount.dashboard.videos import Videos
 from camcount.errors import CamcountError, ServiceError, UsageError
 from camcount.models.home import home
 from camcount.models.opening import Trust
@@ -104,6 +105,8 @@ class Server:
             self._archive = _archive(settings, database)
             if self._archive is not None:
                 self._open.callback(self._archive.close)
+            self._videos = Videos(self.plane.detector)
+            self._open.callback(self._videos.close)
             self._pages = self._dashboard(database) if settings.dashboard else None
             self._open = self._open.pop_all()
 
@@ -182,7 +185,7 @@ class Server:
 
     def _dashboard(self, database: Database) -> DashboardRoute:
         measured = self.series, self.rates, self.failures
-        return DashboardRoute(Dashboard(self.settings, self.plane, self.site, *measured, database))
+        return DashboardRoute(Dashboard(self.settings, self.plane, self.site, *measured, database, self._videos))
 
     def _preload(self) -> None:
         for name, error in self.preload().items():
@@ -191,6 +194,8 @@ class Server:
         self._schedule.start()
         if self._archive is not None:
             self._archive.start()
+        if self._pages is not None:
+            self._videos.start()
 
     async def _grpc(self) -> Any:
         if self.settings.grpc_port is None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from camcount.cameras.axis import FileAxis
 from camcount.cameras.checkpoint import Place, unpacked
 from camcount.cameras.governor import Governor
+from camcount.cameras.lately import Lately
 from camcount.cameras.ledger import Counts, Ledger, Writer
 from camcount.cameras.reading import Clocks
 from camcount.cameras.settings import CameraSettings, check_names, with_secrets
@@ -157,6 +158,11 @@ class Camera:
         """The newest frame that was counted."""
         working = self._working
         return working.last if working is not None else None
+
+    def lately(self) -> Lately:
+        """What it saw in the last minute."""
+        memory = self._memory
+        return memory.lately if memory is not None else Lately()
 
     def _run(self, stopping: threading.Event) -> None:
         while not stopping.is_set():

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from camcount.cameras.camera import Camera, MakeSource
 from camcount.cameras.governor import Governor
+from camcount.cameras.lately import Lately
 from camcount.cameras.ledger import Counts, Writer
 from camcount.cameras.reading import Clocks
 from camcount.cameras.settings import CameraSettings
@@ -188,6 +189,14 @@ class Cameras:
         if step is None or step.frame.render is None or heat is None:
             raise SourceError(f"camera {name!r} has given no picture yet: it is {camera.state().state}")
         return jpeg(heat.picture(step.frame.image(*heat.size)))
+
+    def lately(self, name: str) -> Lately:
+        """The tracks that one saw in the last minute.
+
+        Raises:
+            UsageError: there is none of this name.
+        """
+        return self._get(name).lately()
 
     def close(self) -> None:
         """Ends all of them, at the same time, and the storing."""

@@ -16,6 +16,7 @@ from camcount.cameras.counted import Counted
 from camcount.cameras.gate import MotionGate
 from camcount.cameras.governor import Governor, Need, Thinning
 from camcount.cameras.inbox import Arrival, Failed, Inbox, Opened, PassEnded
+from camcount.cameras.lately import Lately
 from camcount.cameras.ledger import Ledger
 from camcount.cameras.pace import Pace
 from camcount.cameras.promise import Promise, promised
@@ -47,6 +48,7 @@ class Memory:
     place: Place
     counted: Counted | None = None
     heat: HeatMap | None = None
+    lately: Lately = field(default_factory=Lately)
 
 
 @dataclass
@@ -239,6 +241,7 @@ class Working:
             self._intervals += counted.closed(frame.time_s)
             self.memory.place = replace(self.memory.place, index=asked.arrival.index, time_s=frame.time_s)
             self._changed = True
+        self.memory.lately.add(tracks, frame.time_s, (frame.width, frame.height))
         if self._gate is not None and asked.answer is not None:
             self._gate.followed(tracks, frame.time_s)
         self.last = Step(frame, found, tracks, tuple(events))

@@ -5,8 +5,10 @@ from __future__ import annotations
 ADDRESSES: dict[str, tuple[str, ...]] = {
     "live": ("/",),
     "camera": ("/cameras/{camera}",),
+    "draw": ("/cameras/{camera}/draw",),
     "counts": ("/counts",),
     "add": ("/add",),
+    "results": ("/results/{video}",),
     "verify": ("/verify",),
     "models": ("/models", "/models/{name}"),
     "health": ("/health",),

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from camcount.camera_site import CameraSite
 from camcount.cameras.states import CameraState
+from camcount.dashboard.videos import Videos
 from camcount.monitoring.failures import Failures
 from camcount.monitoring.rates import Rates
 from camcount.server_settings import ServerSettings
@@ -35,6 +36,7 @@ class Dashboard:
         site: ``site.cameras`` run, ``site.store`` has what they counted, ``site.entries`` how they are defined;
             ``site.define``, ``site.redraw`` and ``site.delete`` change that for good.
         plane: the models that are served.
+        videos: those that were dropped into a page.
         series, rates: what serving was like, over time and in the last minute.
         failures: the last requests that failed.
     """
@@ -46,6 +48,7 @@ class Dashboard:
     rates: Rates
     failures: Failures
     database: Database
+    videos: Videos
     _looked: _Looked = field(default_factory=_Looked, repr=False)
 
     async def states(self) -> Sequence[CameraState]:

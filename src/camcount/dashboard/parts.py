@@ -91,6 +91,14 @@ class Chip:
         self._element.set_text(text)
         attributes(self._element, data_tone=tone)
 
+    def show(self) -> None:
+        """Is there again after `hide`."""
+        self._element.set_visibility(True)
+
+    def hide(self) -> None:
+        """Takes no room."""
+        self._element.set_visibility(False)
+
     def camera(self, visit: Visit, state: State) -> None:
         """What a camera is doing."""
         self.set(visit.say(f"state.{state}"), TONES[state])

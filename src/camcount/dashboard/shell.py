@@ -19,6 +19,7 @@ from camcount.cameras.states import State
 from camcount.dashboard.page import THEMES, Page, Visit
 from camcount.dashboard.pages import PAGES
 from camcount.dashboard.parts import attributes, empty, tag
+from camcount.dashboard.results_files import add_files
 from camcount.dashboard.texts import LANGUAGES, Language, texts
 from camcount.errors import CamcountError
 
@@ -39,6 +40,7 @@ def mounted() -> FastAPI:
             "connection_lost": said["shell.gone.title"],
             "trying_to_reconnect": said["shell.gone.text"],
         }
+    add_files(shell)
     app.add_static_files("/_dashboard", STATIC)
     for page in PAGES:
         for path in page.paths:
