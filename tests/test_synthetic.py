@@ -11,6 +11,7 @@ import pytest
 
 from camcount.detections import Detections
 from camcount.errors import UsageError
+from camcount.frame import Image
 from camcount.geometry import Line, anchor_points, iou_matrix, side
 from camcount.protocols import Source
 from camcount.video.actors import Actor, Looks, Path, Person
@@ -288,7 +289,12 @@ def test_a_frame_is_drawn_once_however_often_it_is_wanted(monkeypatch: pytest.Mo
     exact = first.copy()
     drawn: list[int] = []
     draw = scene.picture
-    monkeypatch.setattr(scene, "picture", lambda *asked: (drawn.append(asked[1]), draw(*asked))[1])
+
+    def noted(time_s: float, width: int, height: int) -> Image:
+        drawn.append(width)
+        return draw(time_s, width, height)
+
+    monkeypatch.setattr(scene, "picture", noted)
     first[:] = 0
     assert (frame.image(480, 270) == exact).all()
     assert frame.image(640, 360).shape == (360, 640, 3)
