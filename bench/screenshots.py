@@ -1,7 +1,8 @@
-"""Pictures of every page in two widths and two themes, from a server that counts the demo scene."""
+"""Pictures of every page, or of those named, in two widths and themes, from a server that counts the demo scene."""
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from pathlib import Path
 
@@ -17,6 +18,10 @@ CAMERAS = ("high-street", "station", "arcade", "car-park")
 _SETTLED_MS = 4000
 _COUNTED_S = 40
 _QUALITY = 82
+_MOVING_MS = 90_000
+_MOVING = """() => [...document.querySelectorAll("canvas[data-camera]")]
+    .every((canvas) => canvas.getBoundingClientRect().top > innerHeight || Number(canvas.dataset.shown) > 2)"""
+"""Whether every moving picture in sight moves."""
 
 
 def main() -> None:
@@ -29,7 +34,8 @@ def main() -> None:
     ):
         with opened(browser, server.url) as page:
             page.wait_for_timeout(_COUNTED_S * 1000)
-        for name, paths in ADDRESSES.items():
+        for name in sys.argv[1:] or ADDRESSES:
+            paths = ADDRESSES[name]
             for place, path in enumerate(paths):
                 shown = name if place == 0 else "-".join([name, *path.strip("/").split("/")[:1]])
                 _shoot(browser, server.url + path.format(camera=CAMERAS[0], name="street", video="gone"), shown)
@@ -42,6 +48,7 @@ def _shoot(browser: Browser, url: str, name: str) -> None:
         for size in (WIDE, NARROW):
             with opened(browser, url, size, theme=theme) as page:
                 page.wait_for_timeout(_SETTLED_MS)
+                page.wait_for_function(_MOVING, timeout=_MOVING_MS)
                 picture = cv2.imdecode(np.frombuffer(page.screenshot(), np.uint8), cv2.IMREAD_COLOR)
             assert picture is not None
             _, coded = cv2.imencode(".webp", picture, [cv2.IMWRITE_WEBP_QUALITY, _QUALITY])

@@ -11,6 +11,7 @@ import pytest
 
 from camcount.detections import Detections
 from camcount.errors import UsageError
+from camcount.frame import Image
 from camcount.geometry import Line, anchor_points, iou_matrix, side
 from camcount.protocols import Source
 from camcount.video.actors import Actor, Looks, Path, Person
@@ -275,3 +276,28 @@ def test_short_side_is_dropped_in_true_crossings() -> None:
     assert ways(np.where((times > 2) & (times < 2.2), 1.0, -1.0)) == []
     assert ways(np.where((times > 2) & (times < 2.4), 1.0, -1.0)) == ["in", "out"]
     assert ways(np.where(times < 2, -1.0, np.where((times > 2.4) & (times < 2.5), -1.0, 1.0))) == ["in"]
+
+
+def test_a_frame_is_drawn_once_however_often_it_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At one size and a little above it; whoever gets the picture may write on it, and smaller ones are exact."""
+    scene = StreetScene(seconds=1)
+    scene.open()
+    frame = scene.read()
+    assert frame is not None
+    first = frame.image(480, 270)
+    exact = first.copy()
+    drawn: list[int] = []
+    draw = scene.picture
+
+    def noted(time_s: float, width: int, height: int) -> Image:
+        drawn.append(width)
+        return draw(time_s, width, height)
+
+    monkeypatch.setattr(scene, "picture", noted)
+    first[:] = 0
+    assert (frame.image(480, 270) == exact).all()
+    assert frame.image(640, 360).shape == (360, 640, 3)
+    assert drawn == []
+    assert (frame.image(320, 180) == draw(frame.time_s, 320, 180)).all()
+    frame.image(960, 540)
+    assert drawn == [320, 960]

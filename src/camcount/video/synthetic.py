@@ -13,7 +13,7 @@ import numpy as np
 
 from camcount.errors import UsageError
 from camcount.events import Crossing, Direction
-from camcount.frame import Frame, Image
+from camcount.frame import Frame, Image, Render
 from camcount.geometry import Anchor, Line, Points, anchor_points, segment_intersection, side
 from camcount.protocols import SourceInfo
 from camcount.video.actors import Actor, Brush, Floats
@@ -32,6 +32,31 @@ class Seen:
     number: int
     label: str
     xyxy: tuple[float, float, float, float]
+
+
+class _Drawn:
+    """A frame's picture, drawn once per size: live, it is wanted by its model and then by those who look at it, who
+    are content with the model's one enlarged a little. Drawing takes much longer than that."""
+
+    def __init__(self, draw: Render) -> None:
+        self._draw = draw
+        self._drawn: dict[tuple[int, int], Image] = {}
+
+    def __call__(self, width: int, height: int) -> Image:
+        """A copy of its own for whoever asks."""
+        known = self._drawn.get((width, height))
+        if known is None:
+            known = next((each for each in list(self._drawn.values()) if _is_near(each, width, height)), None)
+            if known is not None:
+                return cv2.resize(known, (width, height), interpolation=cv2.INTER_CUBIC)  # type: ignore[return-value]
+            known = self._drawn[width, height] = self._draw(width, height)
+        return known.copy()
+
+
+def _is_near(picture: Image, width: int, height: int) -> bool:
+    """Whether a picture is of the same shape, and smaller by at most a third."""
+    has = picture.shape[1]
+    return has <= width <= 1.5 * has and bool(abs(picture.shape[0] * width / has - height) <= 1)
 
 
 class StreetScene:
@@ -89,15 +114,12 @@ class StreetScene:
         index, self._next = self._next, self._next + 1
         time_s = index / self.fps
 
-        def render(width: int, height: int) -> Image:
-            return self.picture(time_s, width, height)
-
         return Frame(
             index=index,
             time_s=time_s,
             width=self.view.width,
             height=self.view.height,
-            render=render,
+            render=_Drawn(lambda width, height: self.picture(time_s, width, height)),
             camera_id=self.camera_id,
         )
 
