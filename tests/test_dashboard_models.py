@@ -19,7 +19,7 @@ from camcount.models.describe import Description, describe, look
 from camcount.models.registry import Registry
 from camcount.video.encoded import picture_frame
 from tests.browsers import NARROW, demo_server, opened, started_browser
-from tests.registries import empty_database
+from tests.registries import a_package, empty_database
 from tests.serving import Served, camcount_serve
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
@@ -202,12 +202,19 @@ def test_an_unknown_model_leads_back_to_all(server: Served, browser: Browser) ->
 
 
 def test_an_empty_server_tells_the_first_commands(browser: Browser, tmp_path: Path) -> None:
-    """Nothing served, nothing registered: the page says what to type, and makes no registry by looking."""
+    """The page says what to type, makes no registry by looking, and shows the first model when it is registered."""
     (tmp_path / "camcount.yaml").write_text("registry: true\n")
-    with camcount_serve(tmp_path, "--config", str(tmp_path / "camcount.yaml")) as server:
-        with opened(browser, server.url + "/models") as page:
-            expect(page.get_by_text(SAID["models.empty.command.pull"])).to_be_visible(timeout=SLOW)
+    with (
+        camcount_serve(tmp_path, "--config", str(tmp_path / "camcount.yaml")) as server,
+        opened(browser, server.url + "/models") as page,
+    ):
+        expect(page.get_by_text(SAID["models.empty.command.pull"])).to_be_visible(timeout=SLOW)
         assert not (tmp_path / "registry").exists()
+        (tmp_path / "made").mkdir()
+        shutil.copy(empty_database(), tmp_path / "made" / "mlflow.db")
+        (tmp_path / "made").rename(tmp_path / "registry")
+        registry_in(tmp_path).register(a_package(tmp_path))
+        expect(page.locator("section.model h2")).to_have_text("tiny", timeout=SLOW)
 
 
 def test_a_registry_that_is_away_leaves_what_is_configured(browser: Browser, tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ class _Models:
         self._list: Element = ui.element("div").classes("models")
         self._trial: Element = ui.element("div").classes("later")
         self._moves: Element = ui.element("div").classes("later")
-        self._tries = False
+        self._tries = self._empty = False
         with self._list, ui.element("div").classes("reading") as reading:
             attributes(reading, role="status")
             attributes(ui.spinner(size="20px", color=None), aria_hidden="true")
@@ -49,7 +49,10 @@ class _Models:
 
     async def read(self) -> None:
         """Asks server and registry, and draws what they say."""
-        shelf = await asyncio.to_thread(read_shelf, self._visit.dashboard)
+        await self._draw(await asyncio.to_thread(read_shelf, self._visit.dashboard))
+
+    async def _draw(self, shelf: Shelf) -> None:
+        self._empty = not (shelf.models or shelf.trouble or self._name)
         self._list.clear()
         with self._list:
             if shelf.trouble:
@@ -65,10 +68,14 @@ class _Models:
         if not self._tries:
             with self._trial:
                 self._tries = self._try(shelf)
-        await self.look()
+        if not self._empty:
+            await self.look()
 
     async def look(self) -> None:
         """How all that are shown stand now."""
+        if self._empty:
+            await self._wait()
+            return
         plane, rows = self._visit.dashboard.plane, self._standings
         references = [row.reference for row in rows if row.is_served]
         if not references and not self._figures:
@@ -83,6 +90,12 @@ class _Models:
             self._figures[3].set(
                 megabytes(sum(loaded)) if any(loaded) else "–", self._visit.say("models.figures.reserved")
             )
+
+    async def _wait(self) -> None:
+        """Nothing is drawn anew before there is something."""
+        shelf = await asyncio.to_thread(read_shelf, self._visit.dashboard)
+        if shelf.models:
+            await self._draw(shelf)
 
     def _complain(self, trouble: str) -> None:
         with ui.element("div").classes("away") as box:
