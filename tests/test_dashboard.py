@@ -43,7 +43,7 @@ def test_languages_say_the_same() -> None:
 
 
 def test_every_text_is_used() -> None:
-    """What no page says is deleted: the last word of each key stands in some page's source, or is a state's or an event's name."""
+    """The last word of each key stands in some page's source, or is a state's, an event's or a page's name."""
     folder = Path(sys.modules["camcount.dashboard.texts"].__file__ or "").parent
     code = "\n".join(path.read_text() for path in [*folder.glob("*.py"), *folder.glob("static/*.js")])
     unused = [
