@@ -21,6 +21,7 @@ from camcount.stats import ModelGauges
 _LOOK_S = 2.0
 _FULL = 0.95
 _ERRORS = 12
+_BREAKERS = {"closed": "breaker_closed", "open": "breaker_open", "half-open": "breaker_half_open"}
 
 
 async def build(visit: Visit) -> None:
@@ -149,7 +150,7 @@ def _replicas(visit: Visit, gauges: Sequence[ModelGauges]) -> list[list[Cell]]:
                 [
                     (f"{named} · {replica.remote or replica.name}", ""),
                     (visit.say(f"health.{doing}"), "bad" if doing == "sick" else "quiet"),
-                    (visit.say(f"health.breaker_{replica.breaker.replace('-', '_')}"), tone),
+                    (visit.say(f"health.{_BREAKERS[replica.breaker]}"), tone),
                     (f"{replica.answered:,}", ""),
                     (f"{replica.failed:,}", ""),
                 ]
