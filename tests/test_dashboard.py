@@ -53,6 +53,15 @@ def test_every_text_is_used() -> None:
     assert not unused
 
 
+def test_every_text_that_is_said_exists() -> None:
+    """A key that a page asks for is in the files: it would end in an error where nobody looked before."""
+    folder = Path(sys.modules["camcount.dashboard.texts"].__file__ or "").parent
+    code = "\n".join(path.read_text() for path in folder.glob("*.py"))
+    asked = set(re.findall(r'\bsay\(\s*"([a-z0-9_.]+)"', code))
+    assert len(asked) > 100
+    assert not asked - texts("en").keys()
+
+
 def test_pages_are_where_their_addresses_say() -> None:
     """Every address has a page of its name, in the same order."""
     code = "from camcount.dashboard.pages import PAGES; print(*[page.name for page in PAGES])"

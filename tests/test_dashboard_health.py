@@ -28,10 +28,9 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Iterator[Served]:
-    """A server with one camera and one model that answers over the network."""
-    model = data / "weights" / "light_person_detector.onnx"
-    with demo_server(tmp_path_factory.mktemp("health"), more=f"\nmodel: {model}\n") as served:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A server with one camera."""
+    with demo_server(tmp_path_factory.mktemp("health")) as served:
         yield served
 
 

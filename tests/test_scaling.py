@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from camcount.errors import UsageError
@@ -89,6 +89,7 @@ def test_load_between_the_thresholds_changes_nothing() -> None:
 
 @settings(deadline=None, max_examples=50)
 @given(st.floats(0, 4), st.integers(1, 4))
+@example(1.8, 1)
 def test_steady_work_never_sways(work: float, start: int) -> None:
     """Whatever constant work comes (in replicas kept busy), the number settles: it never turns around twice."""
 

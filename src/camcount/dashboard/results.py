@@ -148,7 +148,7 @@ def _table(visit: Visit, result: dict[str, Any]) -> None:
         rows.append([name, say("results.all"), *(_bounded(line[way], bounds[way]) for way in ("in", "out"))])
         for label, counts in line["by_label"].items():
             rows.append(["", label, str(counts["in"]), str(counts["out"])])
-    columns = [say("counts.line"), say("results.label"), say("way.in"), say("way.out")]
+    columns = [say("results.line"), say("results.label"), say("way.in"), say("way.out")]
     table(columns, rows, name=say("results.counted"), numbers=(2, 3))
 
 

@@ -39,6 +39,9 @@ _ENOUGH = 10
 _ENOUGH_UNSEEN = 100
 """And fewer than this nothing of what was fitted to other pictures."""
 
+NARROWER = {0.5: "class branches halved", 0.75: "class branches narrowed"}
+"""Shares of their channels that class branches may keep, the boldest first, and what the step is called."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wishes:
@@ -85,8 +88,13 @@ class Preparation:
 
     def _narrower(self, draft: Draft) -> Draft:
         """Fitted to every other picture, judged by the rest: what was learned by heart would not hold elsewhere."""
-        fitted = partial(narrower, frames=self.frames[::2], found=self._answers[::2])
-        return self._try("class branches narrowed", draft, fitted, unseen=range(1, len(self.frames), 2))
+        unseen = range(1, len(self.frames), 2)
+        for share, name in NARROWER.items():
+            fitted = partial(narrower, frames=self.frames[::2], found=self._answers[::2], share=share)
+            after = self._try(name, draft, fitted, unseen=unseen)
+            if after is not draft:
+                return after
+        return draft
 
     def _sizes(self) -> Iterator[Size]:
         main = self.plain.main

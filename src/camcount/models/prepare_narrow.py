@@ -7,6 +7,7 @@ Deep Neural Networks, arXiv:1707.06168).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -58,15 +59,20 @@ class Moments:
 
 
 def narrow(
-    files: Mapping[Size, bytes], spec: ModelSpec, frames: Sequence[Frame], found: Sequence[Detections]
+    files: Mapping[Size, bytes],
+    spec: ModelSpec,
+    frames: Sequence[Frame],
+    found: Sequence[Detections],
+    share: float = 0.5,
 ) -> tuple[dict[Size, bytes], int]:
-    """Halves the class branches of a model's files.
+    """Leaves channels of the class branches out of a model's files.
 
     Args:
         files: by input size; all of one model.
         spec: of the main size, with the labels that are left.
         frames: sample pictures to fit to.
         found: what the model sees in them.
+        share: of the channels, that stays.
 
     Returns:
         The changed files, and how many layers were made narrower.
@@ -84,7 +90,7 @@ def narrow(
         pairs = list(_branches(graph, len(spec.labels)))
         layers = 0
         for number, reaches in enumerate(pairs):
-            layers += _narrowed(graph, reaches, [moments[number, stage] for stage in range(len(reaches))])
+            layers += _narrowed(graph, reaches, [moments[number, stage] for stage in range(len(reaches))], share)
         del graph.graph.value_info[:]
         changed[size] = graph.content
     return changed, layers
@@ -214,12 +220,12 @@ def chosen(moments: Moments, keep: int) -> tuple[list[int], Floats]:
         places.pop(int(loss.argmin()))
 
 
-def _narrowed(graph: Graph, reaches: Sequence[Reach], moments: Sequence[Moments]) -> int:
+def _narrowed(graph: Graph, reaches: Sequence[Reach], moments: Sequence[Moments], share: float) -> int:
     outputs: list[int] | None = None
     for reach, measured in zip(reaches, moments, strict=True):
         both = measured.both if outputs is None else measured.both[:, outputs]
         width = len(measured.inputs) - 1
-        kept, weights = chosen(Moments(measured.inputs, both), -(-width // (2 * _BLOCK)) * _BLOCK)
+        kept, weights = chosen(Moments(measured.inputs, both), math.ceil(width * share / _BLOCK) * _BLOCK)
         _set_constants(graph, reach.consumer, weights[:-1].T[:, :, None, None], weights[-1])
         for node in (*reach.between, reach.producer):
             _set_constants(graph, node, *(graph.constant(name)[kept] for name in node.input[1:]))

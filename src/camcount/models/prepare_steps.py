@@ -144,10 +144,10 @@ def in_cheaper_form(draft: Draft, form: Form) -> tuple[Draft, str]:
     return replace(draft, files=files), f"{counts[0]} operation{'s' if counts[0] > 1 else ''} changed"
 
 
-def narrower(draft: Draft, frames: Sequence[Frame], found: Sequence[Detections]) -> tuple[Draft, str]:
-    """Layers that serve nothing but the classes' scores get fewer channels, fitted to sample pictures."""
-    files, layers = narrow(draft.files, draft.spec, frames, found)
-    return replace(draft, files=files), f"{layers} layers of half the channels"
+def narrower(draft: Draft, frames: Sequence[Frame], found: Sequence[Detections], share: float) -> tuple[Draft, str]:
+    """Layers that serve nothing but the classes' scores keep a share of their channels, fitted to sample pictures."""
+    files, layers = narrow(draft.files, draft.spec, frames, found, share)
+    return replace(draft, files=files), f"{layers} layers with {share:.0%} of the channels"
 
 
 def _require_equal_numbers(before: bytes, after: bytes) -> None:

@@ -129,7 +129,8 @@ class Scaling:
 
     def _could_spare_one(self, load: Load) -> bool:
         fewer = load.replicas - 1
-        return fewer > 0 and load.busy * load.replicas / fewer < self._settings.busy.high
+        # what comes to the threshold itself must not fall below it by rounding
+        return fewer > 0 and load.busy * load.replicas / fewer < self._settings.busy.high * (1 - 1e-9)
 
     def _change(self, replicas: int, now: float, reason: str) -> Scale:
         self._changed = now
