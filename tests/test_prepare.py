@@ -160,6 +160,16 @@ def test_too_few_boxes_prove_nothing(made: Package, tmp_path: Path) -> None:
     assert after.manifest.plain is None
 
 
+def test_what_is_fitted_to_a_picture_is_not_judged_by_it(
+    made: Package, frames: Sequence[Frame], tmp_path: Path
+) -> None:
+    """With one picture nothing is left to judge narrower branches by, so they stay as they are."""
+    reported: list[Step] = []
+    prepare(_copy(made, tmp_path / "copy"), frames[:1], Wishes(labels=WANTED, sizes=(), rounds=1), reported.append)
+    fitted = [step for step in reported if step.name in NARROWER.values()]
+    assert [(step.kept, "is left to judge it by" in step.detail) for step in fitted] == [(False, True)] * 2
+
+
 def test_what_cannot_be_prepared_is_refused(made: Package, frames: Sequence[Frame], tmp_path: Path) -> None:
     """Unknown labels and encrypted models; what was never prepared cannot be checked."""
     with pytest.raises(UsageError, match="has no label 'persom'"):

@@ -16,7 +16,7 @@ from camcount.engines.onnx import OnnxEngine
 from camcount.frame import Frame
 from camcount.models.agreement import agreement, answers
 from camcount.models.prepare_graph import Graph
-from camcount.models.prepare_narrow import Moments, chosen, narrow
+from camcount.models.prepare_narrow import Moments, chosen, measure, narrow
 from camcount.models.prepare_nodes import CannotChange
 from camcount.models.prepare_steps import Draft, keep_labels
 from camcount.models.samples import samples
@@ -40,7 +40,7 @@ def test_half_the_channels_find_nearly_the_same(data: Path, frames: Sequence[Fra
     """Fitted to every other picture, in the pictures between them."""
     draft, _ = keep_labels(_draft(data), WANTED)
     before = answers(draft.detector(), frames)
-    files, layers = narrow(draft.files, draft.spec, frames[::2], before[::2])
+    files, layers = narrow(draft.files, len(WANTED), measure(draft.files, draft.spec, frames[::2], before[::2]), 0.5)
     found = agreement(before[1::2], answers(Draft(draft.spec, files).detector(), frames[1::2]), WANTED)
     assert (layers, found.plain_sure > 20, found.recall > 0.9, found.precision > 0.9) == (6, True, True, True)
     old, new = (Graph(content) for content in (draft.files[draft.main], files[draft.main]))
@@ -52,7 +52,7 @@ def test_with_all_its_classes_a_model_keeps_its_width(data: Path, frames: Sequen
     """Eighty classes need their sixty-four channels; it is said and nothing changes."""
     draft = _draft(data)
     with pytest.raises(CannotChange, match="no class branch"):
-        narrow(draft.files, draft.spec, frames[:1], answers(draft.detector(), frames[:1]))
+        measure(draft.files, draft.spec, frames[:1], answers(draft.detector(), frames[:1]))
 
 
 @settings(max_examples=30, deadline=None)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from pathlib import Path, PurePosixPath
 
 from camcount.detection.buckets import BucketDetector, best_size
@@ -19,6 +19,7 @@ from camcount.models.agreement import Agreement, agreement, answers, times_as_fa
 from camcount.models.manifest import Manifest, Plain, Size, Step
 from camcount.models.package import Package, seal
 from camcount.models.packaged import detector_of
+from camcount.models.prepare_narrow import measure
 from camcount.models.prepare_nodes import CannotChange
 from camcount.models.prepare_steps import (
     FORMS,
@@ -89,9 +90,9 @@ class Preparation:
     def _narrower(self, draft: Draft) -> Draft:
         """Fitted to every other picture, judged by the rest: what was learned by heart would not hold elsewhere."""
         unseen = range(1, len(self.frames), 2)
+        measured = cache(partial(measure, draft.files, draft.spec, self.frames[::2], self._answers[::2]))
         for share, name in NARROWER.items():
-            fitted = partial(narrower, frames=self.frames[::2], found=self._answers[::2], share=share)
-            after = self._try(name, draft, fitted, unseen=unseen)
+            after = self._try(name, draft, partial(narrower, measured=measured, share=share), unseen=unseen)
             if after is not draft:
                 return after
         return draft
@@ -112,11 +113,11 @@ class Preparation:
         before: Draft,
         change: Callable[[Draft], tuple[Draft, str]],
         size: Size | None = None,
-        unseen: Sequence[int] = (),
+        unseen: Sequence[int] | None = None,
     ) -> Draft:
         try:
             after, detail = change(before)
-            rows, least = (unseen, _ENOUGH_UNSEEN) if unseen else (self._rows(after, size), _ENOUGH)
+            rows, least = (self._rows(after, size), _ENOUGH) if unseen is None else (unseen, _ENOUGH_UNSEEN)
             kept, step = self._judge(name, before, after, detail, size, rows, least)
         except (CannotChange, ModelError) as error:
             kept, step = before, Step(name=name, kept=False, detail=f"not possible: {error}")
@@ -128,7 +129,8 @@ class Preparation:
         self, name: str, before: Draft, after: Draft, detail: str, size: Size | None, rows: Sequence[int], least: int
     ) -> tuple[Draft, Step]:
         if not rows:
-            return before, Step(name=name, kept=False, detail=f"{detail}; no sample picture has this shape")
+            lacking = "has this shape" if size else "is left to judge it by"
+            return before, Step(name=name, kept=False, detail=f"{detail}; no sample picture {lacking}")
         frames = [self.frames[row] for row in rows]
         changed = after.detector(size)
         found = agreement([self._answers[row] for row in rows], answers(changed, frames), after.spec.labels)

@@ -58,39 +58,32 @@ class Moments:
     both: Floats
 
 
+Measured = dict[tuple[int, int], Moments]
+"""By branch and stage, the moments over all pictures."""
+
+
 def narrow(
-    files: Mapping[Size, bytes],
-    spec: ModelSpec,
-    frames: Sequence[Frame],
-    found: Sequence[Detections],
-    share: float = 0.5,
+    files: Mapping[Size, bytes], classes: int, measured: Measured, share: float
 ) -> tuple[dict[Size, bytes], int]:
     """Leaves channels of the class branches out of a model's files.
 
     Args:
         files: by input size; all of one model.
-        spec: of the main size, with the labels that are left.
-        frames: sample pictures to fit to.
-        found: what the model sees in them.
+        classes: how many are left.
+        measured: of these files, see `measure`.
         share: of the channels, that stays.
 
     Returns:
         The changed files, and how many layers were made narrower.
-
-    Raises:
-        CannotChange: there is no class branch that could be narrower.
     """
-    if not list(_branches(Graph(next(iter(files.values()))), len(spec.labels))):
-        raise CannotChange("it has no class branch of its own that is wide for so few classes")
-    moments = _measured(files, spec, frames, found)
     changed: dict[Size, bytes] = {}
     layers = 0
     for size, content in files.items():
         graph = Graph(content)
-        pairs = list(_branches(graph, len(spec.labels)))
+        pairs = list(_branches(graph, classes))
         layers = 0
         for number, reaches in enumerate(pairs):
-            layers += _narrowed(graph, reaches, [moments[number, stage] for stage in range(len(reaches))], share)
+            layers += _narrowed(graph, reaches, [measured[number, stage] for stage in range(len(reaches))], share)
         del graph.graph.value_info[:]
         changed[size] = graph.content
     return changed, layers
@@ -150,12 +143,24 @@ def _before_activation(graph: Graph, makers: Mapping[str, Any], users: Mapping[s
     return conv if graph.is_constant(conv.input[1]) else None
 
 
-def _measured(
+def measure(
     files: Mapping[Size, bytes], spec: ModelSpec, frames: Sequence[Frame], found: Sequence[Detections]
-) -> dict[tuple[int, int], Moments]:
-    """By branch and stage, the moments over all pictures."""
+) -> Measured:
+    """What `narrow` fits to.
+
+    Args:
+        files: by input size; all of one model.
+        spec: of the main size, with the labels that are left.
+        frames: sample pictures.
+        found: what the model sees in them.
+
+    Raises:
+        CannotChange: there is no class branch that could be narrower.
+    """
+    if not list(_branches(Graph(next(iter(files.values()))), len(spec.labels))):
+        raise CannotChange("it has no class branch of its own that is wide for so few classes")
     watched = {size: _Watched(content, spec, size) for size, content in files.items()}
-    moments: dict[tuple[int, int], Moments] = {}
+    moments: Measured = {}
     for frame, boxes in zip(frames, found, strict=True):
         size = best_size(list(files), spec.fit, frame.width, frame.height)
         for key, inputs, both in watched[size].moments(frame, boxes.xyxy):

@@ -14,14 +14,12 @@ from numpy.typing import NDArray
 from camcount.detection.buckets import BucketDetector
 from camcount.detection.detector import ModelDetector
 from camcount.detection.spec import ModelSpec
-from camcount.detections import Detections
 from camcount.engines.onnx import OnnxEngine
 from camcount.engines.onnx_saving import simplified
-from camcount.frame import Frame
 from camcount.models.manifest import Size
 from camcount.models.prepare_forms import chain_pools, convolve_before_stacking, join_stem
 from camcount.models.prepare_graph import Graph
-from camcount.models.prepare_narrow import narrow
+from camcount.models.prepare_narrow import Measured, narrow
 from camcount.models.prepare_nodes import CannotChange, Nodes
 
 Form = Callable[[Nodes], int]
@@ -144,9 +142,9 @@ def in_cheaper_form(draft: Draft, form: Form) -> tuple[Draft, str]:
     return replace(draft, files=files), f"{counts[0]} operation{'s' if counts[0] > 1 else ''} changed"
 
 
-def narrower(draft: Draft, frames: Sequence[Frame], found: Sequence[Detections], share: float) -> tuple[Draft, str]:
+def narrower(draft: Draft, measured: Callable[[], Measured], share: float) -> tuple[Draft, str]:
     """Layers that serve nothing but the classes' scores keep a share of their channels, fitted to sample pictures."""
-    files, layers = narrow(draft.files, draft.spec, frames, found, share)
+    files, layers = narrow(draft.files, len(draft.spec.labels), measured(), share)
     return replace(draft, files=files), f"{layers} layers with {share:.0%} of the channels"
 
 
