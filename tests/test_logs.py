@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import logging.config
+import sys
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
@@ -76,7 +76,13 @@ def test_only_failures_are_written_at_the_usual_level(capsys: pytest.CaptureFixt
 @pytest.mark.parametrize("form", ["json", "console"])
 def test_libraries_write_in_the_same_form(form: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Uvicorn's own set-up is undone; its lines have time, level and logger like ours, once each."""
-    logging.config.dictConfig(LOGGING_CONFIG)
+    for name, settings in LOGGING_CONFIG["loggers"].items():
+        # not by dictConfig, which closes every handler of the process: absl's closes pytest's stderr with it
+        logger = logging.getLogger(name)
+        logger.setLevel(settings["level"])
+        logger.propagate = settings.get("propagate", True)
+        for _ in settings.get("handlers", ()):
+            logger.addHandler(logging.StreamHandler(sys.stderr))
     configure_logging(form, "INFO")
     access = '%s - "%s %s HTTP/%s" %d'
     logging.getLogger("uvicorn.access").info(access, "127.0.0.1:9", "GET", "/metrics", "1.1", 200)
@@ -144,6 +150,23 @@ def test_exceptions_are_part_of_the_line(capsys: pytest.CaptureFixture[str]) -> 
     [line] = lines(capsys)
     assert line["exception"].startswith("Traceback")
     assert line["exception"].endswith("ValueError: odd shape")
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_a_traceback_tells_no_values(form: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """What the variables held when it failed, a password among it, is nobody's business."""
+    configure_logging(form, "INFO")
+
+    def connect(password: str) -> None:
+        raise ConnectionError(f"refused after {len(password)} letters")
+
+    try:
+        connect("hun" + "ter2")
+    except ConnectionError:
+        logging.getLogger("camcount").exception("it failed")
+    written = capsys.readouterr().err
+    assert "refused after 7 letters" in written
+    assert "hunter2" not in written
 
 
 def test_odd_values_do_not_stop_a_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -79,7 +79,12 @@ def _rendering(form: str) -> list[Processor]:
             structlog.processors.JSONRenderer(default=str),
         ]
     colours = sys.stderr.isatty()
-    return [_on_one_line, structlog.dev.ConsoleRenderer(colors=colours, timestamp_key="time")]
+    # structlog's own way of showing an exception tells what every variable held, and takes seconds
+    exceptions = structlog.dev.plain_traceback
+    return [
+        _on_one_line,
+        structlog.dev.ConsoleRenderer(colors=colours, timestamp_key="time", exception_formatter=exceptions),
+    ]
 
 
 def _on_one_line(logger: object, method: str, line: structlog.typing.EventDict) -> structlog.typing.EventDict:
