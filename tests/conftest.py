@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import gc
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 collect_ignore = ["triton_http.py"]
 """A script for the environment of Triton's client: it cannot be imported in ours."""
@@ -31,6 +36,15 @@ def data() -> Path:
     if not (_DATA / "README.md").exists():
         pytest.skip(f"no test data at {_DATA}: set CAMCOUNT_TEST_DATA to a folder that has it")
     return _DATA
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium, for all tests of a module: while it runs, `asyncio.run` cannot be used beside it."""
+    from tests.browsers import started_browser
+
+    with started_browser() as browser:
+        yield browser
 
 
 @pytest.hookimpl(wrapper=True)

@@ -13,20 +13,13 @@ from playwright.sync_api import Browser, expect
 
 from camcount.dashboard.addresses import ADDRESSES
 from camcount.dashboard.texts import LANGUAGES, texts
-from tests.browsers import NARROW, WIDE, demo_server, opened, started_browser
+from tests.browsers import NARROW, WIDE, demo_server, opened
 from tests.serving import Served, camcount_serve
 
 CAMERA = "high-street"
 PAGES = {
     path: path.format(camera=CAMERA, name="street", video="gone") for paths in ADDRESSES.values() for path in paths
 }
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Chromium."""
-    with started_browser() as browser:
-        yield browser
 
 
 @pytest.fixture(scope="module")

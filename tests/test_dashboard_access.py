@@ -9,19 +9,12 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from camcount.dashboard.addresses import ADDRESSES
-from tests.browsers import NARROW, WIDE, demo_server, opened, started_browser
+from tests.browsers import NARROW, WIDE, demo_server, opened
 from tests.serving import Served
 
 CAMERA = "high-street"
 ADDRESSED = [path for paths in ADDRESSES.values() for path in paths]
 AXE = files("axe_playwright_python").joinpath("axe.min.js").read_text()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Chromium."""
-    with started_browser() as browser:
-        yield browser
 
 
 @pytest.fixture(scope="module")

@@ -22,17 +22,10 @@ from camcount.geometry import Line
 from camcount.protocols import Detector
 from camcount.video.open import source_for
 from camcount.video.writer import VideoWriter
-from tests.browsers import NARROW, demo_server, opened, started_browser
+from tests.browsers import NARROW, demo_server, opened
 from tests.serving import Served
 
 SAID = texts("en")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Chromium."""
-    with started_browser() as browser:
-        yield browser
 
 
 @pytest.fixture(scope="module")

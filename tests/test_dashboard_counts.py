@@ -25,7 +25,7 @@ from camcount.events import Crossing, Event, FlowCompleted, ZoneEntered
 from camcount.storage.archive import archive
 from camcount.storage.counts import CountBatch, CountStore
 from camcount.storage.database import Database, open_database
-from tests.browsers import NARROW, WIDE, demo_server, opened, started_browser
+from tests.browsers import NARROW, WIDE, demo_server, opened
 from tests.counted import NOON, counted, crossing
 from tests.counts_of_a_year import DAYS, GAP_DAYS, LINES, SHARES, year
 from tests.serving import Served
@@ -52,13 +52,6 @@ def database(tmp_path: Path) -> Iterator[Database]:
     database = open_database(f"sqlite:///{tmp_path / 'counts.db'}")
     yield database
     database.close()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Chromium."""
-    with started_browser() as browser:
-        yield browser
 
 
 @pytest.fixture(scope="module")

@@ -20,19 +20,12 @@ from camcount.detections import Tracks
 from camcount.errors import UsageError
 from camcount.server_settings import ShapesEntry
 from camcount.settings import LineSettings, ZoneSettings
-from tests.browsers import NARROW, demo_server, opened, started_browser
+from tests.browsers import NARROW, demo_server, opened
 from tests.serving import Served
 
 SAID = texts("en")
 CAMERA = "high-street"
 DRAW = f"/cameras/{CAMERA}/draw"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Chromium."""
-    with started_browser() as browser:
-        yield browser
 
 
 @pytest.fixture(scope="module")

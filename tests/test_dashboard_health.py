@@ -16,15 +16,8 @@ from camcount.api.errors import STATUS
 from camcount.dashboard.texts import LANGUAGES, texts
 from camcount.monitoring.failures import Failures
 from camcount.stats import RequestStats
-from tests.browsers import NARROW, demo_server, opened, started_browser
+from tests.browsers import NARROW, demo_server, opened
 from tests.serving import Served
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Chromium."""
-    with started_browser() as browser:
-        yield browser
 
 
 @pytest.fixture(scope="module")

@@ -10,17 +10,10 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from camcount.dashboard.texts import texts
-from tests.browsers import demo_server, opened, started_browser
+from tests.browsers import demo_server, opened
 from tests.serving import Served
 
 SAID = texts("en")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Chromium."""
-    with started_browser() as browser:
-        yield browser
 
 
 @pytest.fixture(scope="module")

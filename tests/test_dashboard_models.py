@@ -18,7 +18,7 @@ from camcount.detections import Detections
 from camcount.models.describe import Description, describe, look
 from camcount.models.registry import Registry
 from camcount.video.encoded import picture_frame
-from tests.browsers import NARROW, demo_server, opened, started_browser
+from tests.browsers import NARROW, demo_server, opened
 from tests.registries import a_package, empty_database
 from tests.serving import Served, camcount_serve
 
@@ -30,13 +30,6 @@ SLOW = 60_000
 STATUS = "/api/v1/models/street:1.0.0/status"
 
 pytestmark = pytest.mark.skipif(not PHOTO.exists(), reason="no models and pictures in ../shared/data")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Chromium."""
-    with started_browser() as browser:
-        yield browser
 
 
 @pytest.fixture(scope="module")

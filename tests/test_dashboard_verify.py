@@ -20,19 +20,12 @@ from camcount.errors import UsageError
 from camcount.evaluation.review import plan
 from camcount.evaluation.review_folder import ReviewFolder
 from camcount.evaluation.review_report import report
-from tests.browsers import NARROW, demo_server, opened, started_browser
+from tests.browsers import NARROW, demo_server, opened
 from tests.serving import Served
 from tests.test_review import crossings
 
 CAMERA = "high-street"
 SAID = texts("en")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Chromium."""
-    with started_browser() as browser:
-        yield browser
 
 
 @pytest.fixture(scope="module")

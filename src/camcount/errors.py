@@ -180,6 +180,15 @@ def words_of(error: object, length: int | None = None) -> str:
     return (" ".join(str(error).split()) or type(error).__name__)[:length]
 
 
+def coded(error: CamcountError) -> str:
+    """What an error says, and its code, as people are shown it.
+
+    >>> coded(ModelNotFound("no model 'x'"))
+    "no model 'x' (MODEL_001)"
+    """
+    return f"{error} ({error.code})"
+
+
 @contextmanager
 def writing(path: Path, what: str) -> Iterator[None]:
     """Turns what the operating system says while ``what`` (events, tracks, …) is written into one line.

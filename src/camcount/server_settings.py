@@ -12,7 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from camcount.cameras.settings import CameraSettings, Gating, Pace, with_secrets
+from camcount.cameras.settings import CAMERA_NAME, CameraSettings, Gating, Pace, with_secrets
 from camcount.delivery.options import SinkSettings
 from camcount.errors import UsageError
 from camcount.geometry import Anchor, Line, Zone
@@ -153,7 +153,7 @@ class ServerSettings(FileAndFlags, BaseSettings):
     log_format: Literal["console", "json"] = "console"
     require_signed_models: bool = False
     model_public_key: Path | None = None
-    cameras: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")], CameraEntry] = {}
+    cameras: dict[Annotated[str, Field(pattern=CAMERA_NAME)], CameraEntry] = {}
     sinks: SinkSettings = SinkSettings()
     secrets: Path | None = None
     serving: ServingOptions = ServingOptions()

@@ -15,13 +15,13 @@ from camcount.api.openapi import error_responses
 from camcount.api.reading import body_of
 from camcount.api.schemas import from_json
 from camcount.cameras.cameras import Cameras
-from camcount.cameras.settings import zone_named
+from camcount.cameras.settings import CAMERA_NAME, zone_named
 from camcount.cameras.states import CameraState
 from camcount.errors import InvalidInput
 from camcount.server_settings import CameraEntry, ShapesEntry
 from camcount.storage.counts import StoredInterval
 
-Name = Annotated[str, Path(description="the camera's name", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+Name = Annotated[str, Path(description="the camera's name", pattern=CAMERA_NAME)]
 Step = Literal["1m", "15m", "1h", "1d"]
 _CODES = ("INF_001", "SRC_001", "GEO_001", "CFG_001", "MODEL_001", "SYS_001", "SYS_002")
 

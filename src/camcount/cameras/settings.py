@@ -17,6 +17,8 @@ from camcount.video.address import kind_of, redacted
 Gating = Literal["auto", "on", "off"]
 Pace = Literal["auto", "real", "fast"]
 
+CAMERA_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
+"""What a camera may be called: it stands in addresses, topics and file names."""
 _NAME = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import re
 from dataclasses import dataclass
 from urllib.parse import quote
@@ -11,13 +10,13 @@ from urllib.parse import quote
 from nicegui import ui
 
 from camcount.app_open import camera_name
-from camcount.cameras.settings import with_secrets
+from camcount.cameras.settings import CAMERA_NAME, with_secrets
 from camcount.dashboard.draw_board import Board
 from camcount.dashboard.draw_shapes import Drawn, entry_of
 from camcount.dashboard.page import Visit
-from camcount.dashboard.parts import attributes, button, card, tag
+from camcount.dashboard.parts import attributes, button, card, picture_address, tag
 from camcount.dashboard.videos import MOTION
-from camcount.errors import CamcountError, SourceError
+from camcount.errors import CamcountError, SourceError, coded
 from camcount.protocols import SourceInfo
 from camcount.server_settings import CameraEntry, secrets_of
 from camcount.video.address import kind_of
@@ -27,7 +26,6 @@ from camcount.video.open import source_for
 _EXAMPLES = ("demo:street", "rtsp://user:${PASSWORD}@192.168.1.20/stream1", "http://192.168.1.21/mjpeg", "usb:0")
 _TIMEOUT_S = 8.0
 _WIDEST = 960
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +90,7 @@ class NewCamera:
             secrets = secrets_of(self._visit.dashboard.settings.secrets)
             found = await asyncio.to_thread(tried, address, secrets)
         except CamcountError as error:
-            self._fail(f"{error} ({error.code})")
+            self._fail(coded(error))
             return
         finally:
             self._test.props(remove="loading")
@@ -116,7 +114,7 @@ class NewCamera:
             tag("p", say("add.picture_note", width=info.width, height=info.height, rate=rate), "note")
             start = Drawn("first", "line", say("add.first_line"), ((0.1, 0.6), (0.9, 0.6)))
             self._board = Board(self._visit, [start], lambda: None, ("line", "zone"))
-            self._board.show(f"data:image/jpeg;base64,{base64.b64encode(found.picture).decode()}")
+            self._board.show(picture_address(found.picture))
         with self._step(3, say("add.what")):
             with ui.element("div").classes("fields"):
                 self._name = ui.input(say("add.name"), value=self._free_name(address)).props("outlined dense")
@@ -134,7 +132,7 @@ class NewCamera:
         """Makes the camera and shows it."""
         say, dashboard = self._visit.say, self._visit.dashboard
         name = (self._name.value or "").strip()
-        if not _NAME.fullmatch(name) or name in dashboard.site.entries:
+        if not re.fullmatch(CAMERA_NAME, name) or name in dashboard.site.entries:
             key = "add.name_taken" if name in dashboard.site.entries else "add.name_wrong"
             ui.notify(say(key, name=name), type="negative")
             return
@@ -152,7 +150,7 @@ class NewCamera:
             )
             await asyncio.to_thread(dashboard.site.define, name, entry)
         except CamcountError as error:
-            ui.notify(f"{error} ({error.code})", type="negative", multi_line=True)
+            ui.notify(coded(error), type="negative", multi_line=True)
             return
         ui.navigate.to(f"/cameras/{quote(name)}")
 

@@ -11,7 +11,7 @@ from nicegui.events import UploadEventArguments
 from camcount.dashboard.page import Visit
 from camcount.dashboard.parts import attributes, card, tag
 from camcount.dashboard.videos import MOTION
-from camcount.errors import CamcountError
+from camcount.errors import CamcountError, coded
 
 _LOOK_S = 2.0
 
@@ -52,7 +52,7 @@ class NewVideo:
                 return
             video = videos.add(video_id, path, file.name, self._model.value or MOTION)
         except CamcountError as error:
-            ui.notify(f"{error} ({error.code})", type="negative", multi_line=True)
+            ui.notify(coded(error), type="negative", multi_line=True)
             return
         ui.navigate.to(f"/results/{video.id}")
 

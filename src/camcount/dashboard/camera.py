@@ -28,7 +28,7 @@ _OFF = (State.STOPPED, State.ENDED, State.ERROR)
 async def build(visit: Visit) -> None:
     """Picture, figures, lines, zones and events of the camera that the address names."""
     name = visit.place["camera"]
-    state = await _state(visit, name)
+    state = await visit.dashboard.state(name)
     if state is None:
         said = visit.say
         words = said("camera.unknown.title", camera=name), said("camera.unknown.text")
@@ -37,16 +37,12 @@ async def build(visit: Visit) -> None:
     shown = _Camera(visit, state)
 
     async def look() -> None:
-        now = await _state(visit, name)
+        now = await visit.dashboard.state(name)
         if now is not None:
             await shown.show(now)
 
     await shown.show(state)
     ui.timer(_LOOK_S, look, immediate=False)
-
-
-async def _state(visit: Visit, name: str) -> CameraState | None:
-    return next((state for state in await visit.dashboard.states() if state.name == name), None)
 
 
 class _Camera:

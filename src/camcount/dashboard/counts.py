@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import partial
 from urllib.parse import urlencode
 
 from nicegui import ui
-from nicegui.element import Element
 from nicegui.events import GenericEventArguments
 
 from camcount.cameras.settings import zone_named
@@ -24,8 +22,8 @@ from camcount.dashboard.counts_places import flow_card, heat_card, inside_card
 from camcount.dashboard.counts_table import counts_table
 from camcount.dashboard.counts_words import labels, number, percent, period
 from camcount.dashboard.page import Page, Visit
-from camcount.dashboard.parts import Figure, attributes, card, empty, tag
-from camcount.errors import CamcountError
+from camcount.dashboard.parts import Figure, attributes, card, chart, empty, tag
+from camcount.errors import CamcountError, coded
 from camcount.storage.periods import zone_of
 
 _AGAIN_S = 15.0
@@ -194,7 +192,8 @@ class _Counts:
                 attributes(section, data_counts_words="", data_gap=words["gap"], data_limits=words["limits"])
                 self._files()
                 named = labels(visit, found.starts, found.step)
-                chart(over_time(found, named, bounds, words, self._colours(found)), self._said(found))
+                drawn = over_time(found, named, bounds, words, self._colours(found))
+                chart(drawn, self._said(found), classes="counts-chart", svg=True)
                 if bounds is not None:
                     tag("p", visit.say("counts.limits_note"), "note")
                 details = counts_table(visit, found, named, bounds)
@@ -239,14 +238,7 @@ class _Counts:
     def _trouble(self, error: CamcountError) -> None:
         self._main.clear()
         with self._main:
-            empty("error_outline", self._visit.say("shell.failed"), f"{error} ({error.code})")
-
-
-def chart(options: Mapping[str, object], said: str, *, classes: str = "counts-chart") -> Element:
-    """A chart that says in words what it shows."""
-    made = ui.echart(dict(options), renderer="svg").classes(classes)
-    attributes(made, role="img", aria_label=said)
-    return made
+            empty("error_outline", self._visit.say("shell.failed"), coded(error))
 
 
 async def build(visit: Visit) -> None:

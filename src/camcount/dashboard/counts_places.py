@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -15,7 +14,7 @@ from camcount.dashboard.counts_charts import ways_between
 from camcount.dashboard.counts_controls import choice
 from camcount.dashboard.counts_words import number
 from camcount.dashboard.page import Visit
-from camcount.dashboard.parts import attributes, card, table, tag
+from camcount.dashboard.parts import attributes, card, chart, picture_address, table, tag
 from camcount.errors import CamcountError
 
 _AGAIN_S = 3.0
@@ -53,6 +52,7 @@ async def heat_card(visit: Visit) -> None:
         return
     with card(visit.say("counts.heat.title"), note=visit.say("counts.heat.note")):
         picture = ui.element("img").classes("heat")
+        picture.set_visibility(False)  # until it shows something
         said = tag("p", "", "note")
 
         async def show(camera: str) -> None:
@@ -62,10 +62,9 @@ async def heat_card(visit: Visit) -> None:
                 picture.set_visibility(False)
                 said.set_text(str(error))
                 return
-            picture.set_visibility(True)
             said.set_text("")
-            data = base64.b64encode(content).decode()
-            attributes(picture, src=f"data:image/jpeg;base64,{data}", alt=visit.say("counts.heat.alt", camera=camera))
+            attributes(picture, src=picture_address(content), alt=visit.say("counts.heat.alt", camera=camera))
+            picture.set_visibility(True)
 
         if len(cameras) > 1:
             choice(visit.say("counts.camera.name"), [(name, name) for name in cameras], cameras[0], show)
@@ -83,10 +82,10 @@ async def flow_card(visit: Visit, box: Element, camera: str | None, begin: datet
     several = len({flow.camera_id for flow in flows}) > 1
     with box, card(visit.say("counts.flows.title"), note=visit.say("counts.flows.note"), classes="flows"):
         height = min(460, 120 + 34 * len({flow.origin for flow in flows}))
-        made = ui.echart(ways_between(flows, several=several), renderer="svg").classes("flows-chart")
-        made.style(f"height: {height}px")
         said = ", ".join(f"{flow.origin} → {flow.destination} {flow.count}" for flow in flows[:5])
-        attributes(made, role="img", aria_label=visit.say("counts.flows.said", parts=said))
+        words = visit.say("counts.flows.said", parts=said)
+        made = chart(ways_between(flows, several=several), words, classes="flows-chart", svg=True)
+        made.style(f"height: {height}px")
         with ui.element("details").classes("counts-details"):
             tag("summary", visit.say("counts.as_table"))
             columns = [visit.say(f"counts.flows.{name}") for name in ("origin", "destination", "count")]

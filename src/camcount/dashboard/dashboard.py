@@ -58,3 +58,7 @@ class Dashboard:
                 self._looked.states = await asyncio.to_thread(self.site.cameras.states)
                 self._looked.at = time.monotonic()
         return self._looked.states
+
+    async def state(self, camera: str) -> CameraState | None:
+        """How one camera is; None where there is none of that name."""
+        return next((state for state in await self.states() if state.name == camera), None)

@@ -13,7 +13,7 @@ from camcount.dashboard.draw_form import Form
 from camcount.dashboard.draw_shapes import drawn_of, entry_of
 from camcount.dashboard.page import Page, Visit
 from camcount.dashboard.parts import Chip, attributes, button, tag
-from camcount.errors import CamcountError, UsageError
+from camcount.errors import CamcountError, UsageError, coded
 
 _LOOK_S = 1.0
 
@@ -71,7 +71,7 @@ class _Drawing:
             change = entry_of(self.board.shapes.values())
             await asyncio.to_thread(self._visit.dashboard.site.redraw, self._camera, change)
         except CamcountError as error:
-            ui.notify(f"{error} ({error.code})", type="negative", multi_line=True)
+            ui.notify(coded(error), type="negative", multi_line=True)
             return
         for shape in self.board.shapes.values():
             shape.saved, shape.saved_points = shape.settings(), shape.points
@@ -96,7 +96,7 @@ class _Drawing:
 
     async def _look(self) -> None:
         say = self._visit.say
-        state = next((one for one in await self._visit.dashboard.states() if one.name == self._camera), None)
+        state = await self._visit.dashboard.state(self._camera)
         if state is None:
             return
         self._state.camera(self._visit, state.state)

@@ -12,7 +12,7 @@ from nicegui import ui
 from camcount.cameras.states import CameraState, State
 from camcount.dashboard.health_charts import Charts
 from camcount.dashboard.page import Page, Visit
-from camcount.dashboard.parts import TONES, Figure, attributes, card, tag
+from camcount.dashboard.parts import TONES, Figure, Tone, Toned, card, table, tag
 from camcount.dashboard.texts import texts
 from camcount.models.home import home
 from camcount.monitoring.rates import Performance
@@ -22,31 +22,33 @@ _LOOK_S = 2.0
 _FULL = 0.95
 _ERRORS = 12
 _BREAKERS = {"closed": "breaker_closed", "open": "breaker_open", "half-open": "breaker_half_open"}
+_TONES: dict[str, Tone] = {"closed": "good", "open": "bad"}
 
 
 async def build(visit: Visit) -> None:
     """Live figures above, what was above what is."""
+    plane = visit.dashboard.plane
     figures = _Figures(visit)
     charts = Charts(visit)
     with ui.element("div").classes("halves"):
-        with card(visit.say("health.replicas")):
-            replicas = ui.element("div")
-        with card(visit.say("health.cameras")):
-            cameras = ui.element("div")
-    with card(visit.say("health.errors"), note=visit.say("health.errors_note")):
-        errors = ui.element("div")
+        replicas = _Rows(visit, "replicas", "replicas_none", ("replica", "doing", "breaker", "answered", "failures"))
+        cameras = _Rows(
+            visit, "cameras", "cameras_none", ("camera", "doing", "rate_of", "lag", "coverage", "dropped")
+        )
+    errors = _Rows(
+        visit, "errors", "errors_none", ("when", "where", "code", "remedy"), visit.say("health.errors_note")
+    )
 
     async def look() -> None:
-        gauges = await asyncio.to_thread(visit.dashboard.plane.gauges)
+        gauges = await asyncio.to_thread(plane.gauges)
         states = await visit.dashboard.states()
         await figures.look(gauges, states)
-        _shown(replicas, visit.say("health.replicas_none"), _replicas_head(visit), _replicas(visit, gauges))
-        _shown(cameras, visit.say("health.cameras_none"), _cameras_head(visit), _cameras(visit, states))
-        _shown(errors, visit.say("health.errors_none"), _errors_head(visit), _errors(visit, states))
+        replicas.show(_replicas(visit, gauges))
+        cameras.show(_cameras(visit, states))
+        errors.show(_errors(visit, states))
 
-    await look()
-    await charts.look()
-    ui.timer(_LOOK_S, look, immediate=False)
+    ui.timer(_LOOK_S, look)
+    ui.timer(0, charts.begin, once=True)
 
 
 class _Figures:
@@ -60,12 +62,13 @@ class _Figures:
 
     async def look(self, gauges: Sequence[ModelGauges], states: Sequence[CameraState]) -> None:
         """As it is now."""
-        self._served(gauges)
+        names = {model.name for model in await asyncio.to_thread(self._visit.dashboard.plane.models)}
+        self._served(names, gauges)
         await self._machine(states)
 
-    def _served(self, gauges: Sequence[ModelGauges]) -> None:
+    def _served(self, names: set[str], gauges: Sequence[ModelGauges]) -> None:
         visit, say = self._visit, self._visit.say
-        names = {gauge.model for gauge in gauges} | {model.name for model in visit.dashboard.plane.models()}
+        names |= {gauge.model for gauge in gauges}
         measured = [visit.dashboard.rates.performance(name) for name in sorted(names)]
         figures = self._figures
         figures["requests"].set(f"{sum(one.requests_per_s for one in measured):.1f}/s", say("health.minute"))
@@ -95,98 +98,76 @@ def _error_share(measured: Sequence[Performance]) -> float:
 
 def _kept(visit: Visit) -> Path:
     """Where what is counted is written, as far as it is on this machine."""
-    scheme, _, path = (visit.dashboard.settings.database_url or "").partition(":///")
-    at = Path(path).parent if scheme.startswith("sqlite") and path else home()
+    database = visit.dashboard.database
+    at = Path(database.url.database or "").absolute().parent if database.dialect == "sqlite" else home()
     return next(folder for folder in (at, *at.parents) if folder.exists())
 
 
-Cell = tuple[str, str]
-"""A text, and the tone of the chip that it stands in; none is plain text."""
+Cells = Sequence[str | Toned]
 
 
-def _shown(box: ui.element, nothing: str, columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> None:
-    """Fills a card's table anew, when it has changed: who reads it must not lose the place."""
-    state = repr((columns, rows))
-    if box.props.get("data-shown") == state:
-        return
-    box.props["data-shown"] = state
-    box.clear()
-    with box:
-        if not rows:
-            tag("p", nothing, "note")
+class _Rows:
+    """A card with a table, drawn anew only when something in it has changed: who reads it must not lose the place."""
+
+    def __init__(self, visit: Visit, name: str, nothing: str, columns: Sequence[str], note: str = "") -> None:
+        self._name, self._nothing = visit.say(f"health.{name}"), visit.say(f"health.{nothing}")
+        self._columns = [visit.say(f"health.{column}") for column in columns]
+        self._shown: Sequence[Cells] | None = None
+        with card(self._name, note=note):
+            self._box = ui.element("div")
+
+    def show(self, rows: Sequence[Cells]) -> None:
+        """As it is now."""
+        if rows == self._shown:
             return
-        with ui.element("div").classes("table-box") as scrolled:
-            attributes(scrolled, tabindex="0", role="region", aria_label=columns[0])
-            with ui.element("table").classes("table"):
-                with ui.element("thead"), ui.element("tr"):
-                    for column in columns:
-                        tag("th", column).props('scope="col"')
-                with ui.element("tbody"):
-                    for row in rows:
-                        _row(row)
+        self._shown = rows
+        self._box.clear()
+        with self._box:
+            if rows:
+                table(self._columns, rows, name=self._name)
+            else:
+                tag("p", self._nothing, "note")
 
 
-def _row(cells: Sequence[Cell]) -> None:
-    with ui.element("tr"):
-        for text, tone in cells:
-            with ui.element("td"):
-                word = tag("span", text, "chip" if tone else "num")
-                if tone:
-                    attributes(word, data_tone=tone)
-
-
-def _replicas_head(visit: Visit) -> list[str]:
-    return [visit.say(f"health.{name}") for name in ("replica", "doing", "breaker", "answered", "failures")]
-
-
-def _replicas(visit: Visit, gauges: Sequence[ModelGauges]) -> list[list[Cell]]:
-    rows = []
+def _replicas(visit: Visit, gauges: Sequence[ModelGauges]) -> list[Cells]:
+    rows: list[Cells] = []
     for gauge in gauges:
         for replica in gauge.replicas:
             doing = "sick" if not replica.healthy else "busy" if replica.busy else "idle"
-            tone = {"closed": "good", "open": "bad"}.get(replica.breaker, "warn")
             named = f"{gauge.model}:{gauge.version}" if gauge.version else gauge.model
             rows.append(
                 [
-                    (f"{named} · {replica.remote or replica.name}", ""),
-                    (visit.say(f"health.{doing}"), "bad" if doing == "sick" else "quiet"),
-                    (visit.say(f"health.{_BREAKERS[replica.breaker]}"), tone),
-                    (f"{replica.answered:,}", ""),
-                    (f"{replica.failed:,}", ""),
+                    f"{named} · {replica.remote or replica.name}",
+                    Toned(visit.say(f"health.{doing}"), "bad" if doing == "sick" else "quiet"),
+                    Toned(visit.say(f"health.{_BREAKERS[replica.breaker]}"), _TONES.get(replica.breaker, "warn")),
+                    f"{replica.answered:,}",
+                    f"{replica.failed:,}",
                 ]
             )
     return rows
 
 
-def _cameras_head(visit: Visit) -> list[str]:
-    return [visit.say(f"health.{name}") for name in ("camera", "doing", "rate_of", "lag", "coverage", "dropped")]
-
-
-def _cameras(visit: Visit, states: Sequence[CameraState]) -> list[list[Cell]]:
+def _cameras(visit: Visit, states: Sequence[CameraState]) -> list[Cells]:
     return [
         [
-            (state.name, ""),
-            (visit.say(f"state.{state.state}"), TONES[state.state]),
-            (f"{state.fps:.1f}/s", ""),
-            (f"{state.lag_s:.2f} s", "warn" if state.lag_s > 1 else ""),
-            (f"{state.coverage:.1%}", ""),
-            (f"{state.dropped:,}", ""),
+            state.name,
+            Toned(visit.say(f"state.{state.state}"), TONES[state.state]),
+            f"{state.fps:.1f}/s",
+            Toned(f"{state.lag_s:.2f} s", "warn") if state.lag_s > 1 else f"{state.lag_s:.2f} s",
+            f"{state.coverage:.1%}",
+            f"{state.dropped:,}",
         ]
         for state in states
     ]
 
 
-def _errors_head(visit: Visit) -> list[str]:
-    return [visit.say(f"health.{name}") for name in ("when", "where", "code", "remedy")]
-
-
-def _errors(visit: Visit, states: Sequence[CameraState]) -> list[list[Cell]]:
-    rows = [
+def _errors(visit: Visit, states: Sequence[CameraState]) -> list[Cells]:
+    rows: list[Cells] = [
         [
-            (state.since.astimezone().strftime("%H:%M:%S"), ""),
-            (state.name, ""),
-            (visit.say(f"state.{state.state}"), TONES[state.state]),
-            (state.alarm or state.reason, ""),
+            state.since.astimezone().strftime("%H:%M:%S"),
+            state.name,
+            Toned(visit.say(f"state.{state.state}"), TONES[state.state]),
+            state.alarm or state.reason,
         ]
         for state in states
         if state.alarm or (state.reason and TONES[state.state] in ("bad", "warn"))
@@ -195,7 +176,7 @@ def _errors(visit: Visit, states: Sequence[CameraState]) -> list[list[Cell]]:
         where = f"{failed.model} · {failed.door}" if failed.door else failed.model
         remedy = texts(visit.language).get(f"remedy.{failed.code}", "")
         when = failed.ended.astimezone().strftime("%H:%M:%S")
-        rows.append([(when, ""), (where, ""), (failed.code, "bad"), (remedy, "")])
+        rows.append([when, where, Toned(failed.code, "bad"), remedy])
     return rows
 
 

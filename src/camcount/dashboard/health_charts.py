@@ -11,7 +11,7 @@ from typing import Any
 from nicegui import ui
 
 from camcount.dashboard.page import Visit
-from camcount.dashboard.parts import attributes, card, tag
+from camcount.dashboard.parts import attributes, card, chart, tag
 
 _PERIODS = {"hour": timedelta(hours=1), "day": timedelta(days=1), "week": timedelta(days=7)}
 _LOOK_S = 10.0
@@ -37,21 +37,27 @@ class Charts:
 
     def __init__(self, visit: Visit) -> None:
         self._visit = visit
-        names = sorted({model.name for model in visit.dashboard.plane.models()})
         with ui.element("div").classes("row spread"):
             tag("h2", visit.say("health.history"))
             with ui.element("div").classes("row"):
-                self._model = ui.select(names, value=names[0] if names else None, label=visit.say("health.model"))
+                self._model = ui.select([], label=visit.say("health.model"))
                 periods = {name: visit.say(f"health.{name}") for name in _PERIODS}
                 self._period = ui.select(periods, value="hour", label=visit.say("health.period"))
         for choice in (self._model, self._period):
             choice.props("outlined dense options-dense").classes("health-choice")
             choice.on_value_change(self.look)
-        self._model.set_visibility(len(names) > 1)
+        self._model.set_visibility(False)
         with ui.element("div").classes("halves"):
             kinds = ("rate", "latencies", "codes", "machine")
             self._charts = {kind: _Chart(visit.say(f"health.{kind}"), visit.say("health.nothing")) for kind in kinds}
         ui.timer(_LOOK_S, self.look, immediate=False)
+
+    async def begin(self) -> None:
+        """Shows the first model, and which others there are: whoever has to be asked for that may take its time."""
+        names = sorted({model.name for model in await asyncio.to_thread(self._visit.dashboard.plane.models)})
+        self._model.set_visibility(len(names) > 1)
+        self._model.set_options(names, value=names[0] if names else None)
+        await self.look()
 
     async def look(self) -> None:
         """As it is now."""
@@ -81,8 +87,7 @@ class _Chart:
     def __init__(self, title: str, nothing: str) -> None:
         self._title, self._nothing_text = title, nothing
         with card(title):
-            self._chart = ui.echart({"series": []}).classes("health-chart")
-            attributes(self._chart, role="img", aria_label=title)
+            self._chart = chart({"series": []}, title, classes="health-chart")
             self._nothing = tag("p", nothing, "note health-nothing")
 
     def show(self, lines: Sequence[Line], unit: str, span: tuple[datetime, datetime]) -> None:

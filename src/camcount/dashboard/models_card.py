@@ -10,7 +10,7 @@ from nicegui import ui
 from camcount.dashboard.models_shelf import Entry, registry
 from camcount.dashboard.page import Visit
 from camcount.dashboard.parts import attributes, tag
-from camcount.errors import CamcountError
+from camcount.errors import CamcountError, coded
 from camcount.models.manifest import Manifest
 from camcount.models.registered import lineage
 
@@ -91,7 +91,7 @@ def whole_card(visit: Visit, entry: Entry) -> None:
         except CamcountError as error:
             box.clear()
             with box:
-                tag("p", f"{error} ({error.code})", "version-trouble")
+                tag("p", coded(error), "version-trouble")
             asked = False
             return
         box.clear()

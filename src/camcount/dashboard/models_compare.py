@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from camcount.detections import Detections
-from camcount.errors import CamcountError
+from camcount.errors import CamcountError, coded
 from camcount.frame import Frame
 from camcount.models.agreement import IOU, overlaps
 from camcount.protocols import Thresholds
@@ -59,7 +59,7 @@ async def sights(plane: DataPlane, picture: Frame, references: Sequence[str]) ->
                 try:
                     answers[reference].append(await plane.infer(_request(picture, reference)))
                 except CamcountError as error:
-                    troubles[reference] = f"{error} ({error.code})"
+                    troubles[reference] = coded(error)
     return [_sight(reference, answers[reference], troubles.get(reference, "")) for reference in references]
 
 

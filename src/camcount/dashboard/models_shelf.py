@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cache
 
 from camcount.dashboard.dashboard import Dashboard
-from camcount.errors import CamcountError
+from camcount.errors import CamcountError, coded
 from camcount.models.home import database_file, registry_url
 from camcount.models.references import Reference
 from camcount.models.registered import Promotion, RegisteredVersion, choose
@@ -84,7 +84,7 @@ def read_shelf(dashboard: Dashboard) -> Shelf:
             kept = [version for versions in registry().models().values() for version in versions]
             history = registry().history() if kept else []
         except CamcountError as error:
-            trouble.append(f"{error} ({error.code})")
+            trouble.append(coded(error))
     return Shelf(models=_by_name(served, kept), history=tuple(reversed(history)), trouble=" ".join(trouble))
 
 
@@ -94,7 +94,7 @@ def _served(dashboard: Dashboard, trouble: list[str]) -> list[ModelInfo]:
         try:
             return plane.models()
         except CamcountError as error:
-            trouble.append(f"{error} ({error.code})")
+            trouble.append(coded(error))
     return [info for info, _ in standing(plane, in_memory(plane)).values()]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,7 +12,7 @@ from nicegui.element import Element
 from camcount.dashboard.models_compare import ROUNDS, STAGES, Difference, Sight, difference, sights
 from camcount.dashboard.models_shelf import Entry
 from camcount.dashboard.page import Visit
-from camcount.dashboard.parts import attributes, button, card, table, tag
+from camcount.dashboard.parts import attributes, button, card, picture_address, table, tag
 from camcount.detections import Detections
 from camcount.errors import CamcountError
 from camcount.frame import Frame
@@ -209,4 +208,4 @@ def _shrunk(frame: Frame) -> str:
     """A picture as an address that browsers show."""
     scale = min(1.0, _PIXELS / max(frame.width, frame.height))
     content = jpeg(frame.image(round(frame.width * scale), round(frame.height * scale)))
-    return f"data:image/jpeg;base64,{base64.b64encode(content).decode()}"
+    return picture_address(content)

@@ -10,7 +10,7 @@ from nicegui import ui
 from camcount.dashboard.models_shelf import Entry, standing
 from camcount.dashboard.page import Visit
 from camcount.dashboard.parts import Chip, Tone, attributes, button, tag
-from camcount.errors import CamcountError
+from camcount.errors import CamcountError, coded
 from camcount.serving.requests import ModelInfo
 from camcount.serving.targets import UNVERSIONED
 
@@ -109,7 +109,7 @@ class Standing:
         try:
             await asyncio.to_thread(plane.unload if unloads else plane.load, self.reference)
         except CamcountError as error:
-            trouble = f"{error} ({error.code})"
+            trouble = coded(error)
         now = await asyncio.to_thread(standing, plane, [self.reference])
         self._busy = False
         self._button.props(remove="loading")

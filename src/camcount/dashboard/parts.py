@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import base64
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from nicegui import ui
@@ -110,8 +112,32 @@ def button(text: str, click: Callable[..., Any], *, icon: str = "", primary: boo
     return made.classes("button button-primary" if primary else "button")
 
 
+def picture_address(jpeg: bytes) -> str:
+    """A picture as an address that browsers show."""
+    return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"
+
+
+def chart(options: Mapping[str, Any], said: str, *, classes: str, svg: bool = False) -> ui.echart:
+    """A chart that says in words what it shows.
+
+    Args:
+        svg: draws it with elements, whose colours may be tokens of the style.
+    """
+    made = ui.echart(dict(options), renderer="svg" if svg else "canvas").classes(classes)
+    attributes(made, role="img", aria_label=said)
+    return made
+
+
+@dataclass(frozen=True, slots=True)
+class Toned:
+    """A word of a table that stands in a chip."""
+
+    text: str
+    tone: Tone
+
+
 def table(
-    columns: Sequence[str], rows: Sequence[Sequence[str]], *, name: str, numbers: Sequence[int] = ()
+    columns: Sequence[str], rows: Sequence[Sequence[str | Toned]], *, name: str, numbers: Sequence[int] = ()
 ) -> Element:
     """A table of texts that scrolls in itself where it is wide.
 
@@ -129,5 +155,13 @@ def table(
                 for row in rows:
                     with ui.element("tr"):
                         for place, cell in enumerate(row):
-                            tag("td", cell, "number" if place in numbers else "")
+                            _cell(cell, "number" if place in numbers else "")
     return box
+
+
+def _cell(cell: str | Toned, classes: str) -> None:
+    if isinstance(cell, str):
+        tag("td", cell, classes)
+        return
+    with ui.element("td").classes(classes):
+        Chip(cell.text, cell.tone)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 from typing import Any
 
 from nicegui import ui
 
 from camcount.dashboard.page import Page, Visit
-from camcount.dashboard.parts import Figure, attributes, button, card, empty, table, tag
+from camcount.dashboard.parts import Figure, attributes, button, card, chart, empty, picture_address, table, tag
 from camcount.dashboard.results_files import address
 from camcount.dashboard.videos import Video
 
@@ -87,7 +86,7 @@ def _progress(visit: Visit, video: Video) -> None:
         said.set_text(visit.say(key, share=f"{100 * now.share:.0f}", frames=now.frames))
         attributes(bar, value=f"{now.share:.3f}")
         if seen := await asyncio.to_thread(visit.dashboard.videos.picture, video.id):
-            attributes(picture, src=f"data:image/jpeg;base64,{base64.b64encode(seen).decode()}")
+            attributes(picture, src=picture_address(seen))
             picture.set_visibility(True)
 
     ui.timer(_LOOK_S, look)
@@ -136,8 +135,8 @@ def _chart(visit: Visit, bars: dict[str, Any]) -> None:
     ]
     spans = max((len(ways["in"]) for ways in bars["lines"].values()), default=0)
     times = [_clock(k * bars["width_s"]) for k in range(spans)]
-    chart = ui.echart(_AXES | {"xAxis": _AXES["xAxis"] | {"data": times}, "series": series}).classes("chart")
-    attributes(chart, role="img", aria_label=visit.say("results.chart"))
+    axes = _AXES | {"xAxis": _AXES["xAxis"] | {"data": times}}
+    chart(axes | {"series": series}, visit.say("results.chart"), classes="chart")
 
 
 def _table(visit: Visit, result: dict[str, Any]) -> None:

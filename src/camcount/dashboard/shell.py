@@ -21,7 +21,7 @@ from camcount.dashboard.pages import PAGES
 from camcount.dashboard.parts import attributes, empty, tag
 from camcount.dashboard.results_files import add_files
 from camcount.dashboard.texts import LANGUAGES, Language, texts
-from camcount.errors import CamcountError
+from camcount.errors import CamcountError, coded
 
 STATIC = Path(__file__).with_name("static")
 _BUILD_S = 30.0
@@ -72,7 +72,7 @@ def _shown(page: Page) -> Callable[[Request], Awaitable[None]]:
             try:
                 await page.build(visit)
             except CamcountError as error:
-                empty("error_outline", visit.say("shell.failed"), f"{error} ({error.code})")
+                empty("error_outline", visit.say("shell.failed"), coded(error))
 
     return shown
 

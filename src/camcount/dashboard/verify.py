@@ -14,7 +14,7 @@ from camcount.dashboard.parts import attributes, card, empty, tag
 from camcount.dashboard.verify_review import ReviewView
 from camcount.dashboard.verify_session import Session
 from camcount.dashboard.verify_sources import CountedVideo, Prepared, counted_videos, given, prepare, reviews
-from camcount.errors import CamcountError
+from camcount.errors import CamcountError, coded
 
 _STRIPS = "/_nicegui/reviews"
 _EVENTS, _MOMENTS = 30, 20
@@ -128,9 +128,7 @@ class _Verify:
         except CamcountError as error:
             self._box.clear()
             with self._box:
-                empty(
-                    "error_outline", say("shell.failed"), f"{error} ({error.code})", (say("verify.again"), "/verify")
-                )
+                empty("error_outline", say("shell.failed"), coded(error), (say("verify.again"), "/verify"))
             return
         self._box.clear()
         with self._box:
@@ -142,7 +140,6 @@ class _Verify:
         all_of_them = len(prepared.folder.review.items)
         while not (await asyncio.wait({cutting}, timeout=_LOOK_S))[0]:
             bar.value = done[0] / max(all_of_them, 1)
-            attributes(said)
             said.set_text(self._visit.say("verify.cutting", done=done[0], all=all_of_them))
         await cutting
 

@@ -14,7 +14,7 @@ from nicegui.events import KeyEventArguments
 from camcount.dashboard.page import Visit
 from camcount.dashboard.parts import Figure, attributes, card, table, tag
 from camcount.dashboard.verify_session import Session
-from camcount.errors import CamcountError
+from camcount.errors import CamcountError, coded
 from camcount.evaluation.review import DIRECTIONS, Item, Verdict
 from camcount.events import Direction
 
@@ -95,7 +95,7 @@ class ReviewView:
             try:
                 await asyncio.to_thread(self._session.folder.keep, self._session.answers)
             except CamcountError as error:
-                ui.notify(f"{error} ({error.code})", type="negative")
+                ui.notify(coded(error), type="negative")
         await self._reckon()
 
     async def _reckon(self) -> None:

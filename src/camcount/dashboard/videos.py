@@ -18,7 +18,7 @@ import orjson
 
 from camcount.app import CountingRun, Outputs
 from camcount.dashboard.videos_watch import Watch
-from camcount.errors import CamcountError, Overloaded, writing
+from camcount.errors import CamcountError, Overloaded, coded, writing
 from camcount.models.home import home
 from camcount.outputs import events_file
 from camcount.protocols import Detector
@@ -171,7 +171,7 @@ class Videos:
             try:
                 self._count(video)
             except CamcountError as error:
-                video.state, video.error = "failed", f"{error} ({error.code})"
+                video.state, video.error = "failed", coded(error)
             except Exception as error:
                 _log.exception("a dropped video was not counted")
                 video.state, video.error = "failed", f"internal error ({type(error).__name__})"
