@@ -94,6 +94,17 @@ def test_files_and_functions_stay_readable(path: Path) -> None:
             assert length - signature <= 60, f"{node.name} has {length} lines"
 
 
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
+def test_pyav_is_imported_from_its_top(path: Path) -> None:
+    """Its parts import each other in a circle: threads that begin at different parts leave them broken for good."""
+    for node in ast.parse(path.read_text()).body:
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+        if ours := [name for name in names if name.split(".")[0] == "av"]:
+            assert ours[0] == "av", f"'import av' comes before {ours[0]}"
+            return
+
+
 def test_names_avoid_words_that_say_nothing() -> None:
     """No class is a Manager, Helper, Utils, Handler, Base, Abstract or Impl."""
     empty = re.compile(r"Manager|Helper|Utils|Handler|^Base|^Abstract|Impl$")

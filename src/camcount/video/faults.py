@@ -6,12 +6,12 @@ import errno
 import os
 from pathlib import Path
 
-import av.error
+from av import error as av_error
 
 from camcount.errors import SourceError, SourceNotFound, SourceTimeout
 
-_REFUSED = (av.error.HTTPUnauthorizedError, av.error.HTTPForbiddenError)
-_LATE = (av.error.ExitError, TimeoutError)
+_REFUSED = (av_error.HTTPUnauthorizedError, av_error.HTTPForbiddenError)
+_LATE = (av_error.ExitError, TimeoutError)
 
 
 def file_fault(path: Path, error: Exception) -> SourceError:
@@ -40,11 +40,11 @@ def network_fault(shown: str, timeout_s: float, error: Exception) -> SourceError
         )
     if isinstance(error, _REFUSED):
         return SourceError(f"{shown} refused the user name or the password: check both")
-    if isinstance(error, av.error.HTTPNotFoundError):
+    if isinstance(error, av_error.HTTPNotFoundError):
         return SourceNotFound(f"{shown} has no such stream or file: check the path after the host name")
     if isinstance(error, OSError) and error.errno == errno.ECONNREFUSED:
         return SourceError(f"{shown} refused the connection: nothing listens there, check address and port")
-    if isinstance(error, av.error.InvalidDataError):
+    if isinstance(error, av_error.InvalidDataError):
         return SourceError(f"{shown} answers, but with no video: check the path and the protocol")
     remedy = "check address, path and network"
     if shown.startswith("http"):

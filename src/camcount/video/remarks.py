@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-import av.error
+from av import error as av_error
 
 from camcount.frame import Frame
 from camcount.video.timeline import Timeline
@@ -73,7 +73,7 @@ class Remarks:
         self.end(clock)
         if fault is None:
             how = "ended the stream"
-        elif isinstance(fault, (av.error.ExitError, TimeoutError)):
+        elif isinstance(fault, (av_error.ExitError, TimeoutError)):
             how = f"fell silent (nothing for {timeout_s:g} s)"
         else:
             how = f"broke off ({_reason(fault)})"
