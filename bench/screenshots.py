@@ -1,17 +1,27 @@
-"""Pictures of every page, or of those named, in two widths and themes, from a server that counts the demo scene."""
+"""Pictures of every page, or of those named, in two widths and themes, from a server that counts the demo scene.
+
+It has a year of counts, a model in two versions and a counted video, so that no page is empty.
+"""
 
 from __future__ import annotations
 
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import cv2
 import numpy as np
 from playwright.sync_api import Browser
-from tests.browsers import NARROW, WIDE, demo_server, opened, started_browser
+from tests.browsers import NARROW, WIDE, demo_clip, demo_server, opened, started_browser
+from tests.counts_of_a_year import year
+from tests.registries import two_versions
+from tests.serving import Served
 
 from camcount.dashboard.addresses import ADDRESSES
+from camcount.storage.database import open_database
 
 OUT = Path(__file__).parents[1] / "docs" / "screenshots"
 CAMERAS = ("high-street", "station", "arcade", "car-park")
@@ -29,18 +39,33 @@ def main() -> None:
     OUT.mkdir(parents=True, exist_ok=True)
     with (
         tempfile.TemporaryDirectory() as home,
-        demo_server(Path(home), CAMERAS) as server,
+        _furnished(Path(home)) as server,
         started_browser() as browser,
     ):
-        with opened(browser, server.url) as page:
+        with opened(browser, server.url + "/add") as page:
+            page.locator("input[type=file]").set_input_files(demo_clip(Path(home) / "market.mp4", 20))
+            page.wait_for_url("**/results/*", timeout=_MOVING_MS)
+            video = page.url.rsplit("/", 1)[1]
+            page.wait_for_selector("table", timeout=2 * _MOVING_MS)
             page.wait_for_timeout(_COUNTED_S * 1000)
         for name in sys.argv[1:] or ADDRESSES:
             paths = ADDRESSES[name]
             for place, path in enumerate(paths):
                 shown = name if place == 0 else "-".join([name, *path.strip("/").split("/")[:1]])
-                _shoot(browser, server.url + path.format(camera=CAMERAS[0], name="street", video="gone"), shown)
+                _shoot(browser, server.url + path.format(camera=CAMERAS[0], name="street", video=video), shown)
     total = sum(path.stat().st_size for path in OUT.glob("*.webp"))
     print(f"{len(list(OUT.glob('*.webp')))} pictures in {OUT.name}, {total / 2**20:.1f} MiB")
+
+
+@contextmanager
+def _furnished(home: Path) -> Iterator[Served]:
+    """A server with a year of counts of one of its cameras, and a model in two versions."""
+    two_versions(home)
+    database = open_database(f"sqlite:///{home / 'camcount.db'}")
+    year(database, datetime.now(UTC), camera=CAMERAS[0])
+    database.close()
+    with demo_server(home, CAMERAS, more="registry: true\n") as server:
+        yield server
 
 
 def _shoot(browser: Browser, url: str, name: str) -> None:

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
 
+from camcount.video.open import source_for
+from camcount.video.writer import VideoWriter
 from tests.serving import Served, camcount_serve
 
 CHROMIUM = shutil.which("chromium")
@@ -52,11 +54,12 @@ def opened(
     theme: str = "light",
     language: str = "en-GB",
     forgiven: Sequence[str] = (),
+    script: str = "",
 ) -> Iterator[Page]:
     """A page in a window of its own, shown and connected.
 
     Afterwards there must have been no error in its console, but for those that match a pattern of ``forgiven``, and
-    no request to another host.
+    no request to another host. ``script`` runs before anything of the page's own.
     """
     wrong: list[str] = []
     home = url.split("/")[2]
@@ -78,6 +81,7 @@ def opened(
     )
     try:
         page = context.new_page()
+        page.add_init_script(script)
         page.on("console", heard)
         page.on("pageerror", lambda error: wrong.append(f"error: {error}"))
         page.on("request", asked)
@@ -109,3 +113,15 @@ def demo_server(
     )
     with camcount_serve(home, "--config", str(config), port=port) as served:
         yield served
+
+
+def demo_clip(path: Path, seconds: int = 8) -> Path:
+    """So much of the demo scene as a small video."""
+    source = source_for(f"demo:street?seconds={seconds}")
+    info = source.open()
+    writer = VideoWriter(path, info.fps or 15.0, 640, 360)
+    while (frame := source.read()) is not None:
+        writer.write(frame.image(640, 360), frame.time_s)
+    writer.close()
+    source.close()
+    return path

@@ -18,8 +18,11 @@ from typing import IO, Any
 
 import pytest
 
+from camcount.models.describe import Description, describe, look
 from camcount.models.manifest import manifest_of
 from camcount.models.package import Package, seal
+from camcount.models.registry import Registry
+from camcount.video.encoded import picture_frame
 from tests.ports import free_port
 
 _SERVERS = Path(os.environ.get("CAMCOUNT_TEST_MLFLOW", Path(__file__).parents[1] / ".venv-mlflow")) / "bin"
@@ -28,6 +31,10 @@ _S3_USER = {
     "AWS_SECRET_ACCESS_KEY": "secret",
     "AWS_DEFAULT_REGION": "us-east-1",
 }
+
+DATA = Path(__file__).parents[2] / "shared" / "data"
+PHOTO = DATA / "images" / "photos" / "people1.jpeg"
+WEIGHTS = {"1.0.0": "yolox_nano_416x416.onnx", "1.1.0": "picodet_s_320_coco.onnx"}
 
 
 def a_package(folder: Path, version: str = "1.0.0", content: bytes = b"weights", **fields: Any) -> Package:
@@ -57,6 +64,24 @@ def empty_database() -> Path:
     path = folder / "empty.db"
     MlflowClient(tracking_uri=f"sqlite:///{path}", registry_uri=f"sqlite:///{path}")
     return path
+
+
+def registry_in(home: Path) -> Registry:
+    """The registry of a server whose home that is."""
+    return Registry(f"sqlite:///{home / 'registry' / 'mlflow.db'}")
+
+
+def two_versions(home: Path) -> None:
+    """Gives a home a registry with two real detectors as versions of ``street``, the first of them champion."""
+    (home / "registry").mkdir()
+    shutil.copy(empty_database(), home / "registry" / "mlflow.db")
+    registry = registry_in(home)
+    for version, file in WEIGHTS.items():
+        notes = {"notes": f"Made of {file}", "lineage": {"parent": "street:1.0.0"} if version != "1.0.0" else {}}
+        given = Description(name="street", version=version, fields=notes)
+        package = describe(DATA / "weights" / file, home / version, given)
+        registry.register(look(package, picture_frame(PHOTO.read_bytes()))[0])
+    registry.promote("street:1.0.0", "champion", "the first one in use")
 
 
 def new_home(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

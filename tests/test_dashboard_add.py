@@ -20,9 +20,7 @@ from camcount.errors import CamcountError, Overloaded
 from camcount.events import Crossing
 from camcount.geometry import Line
 from camcount.protocols import Detector
-from camcount.video.open import source_for
-from camcount.video.writer import VideoWriter
-from tests.browsers import NARROW, demo_server, opened
+from tests.browsers import NARROW, demo_clip, demo_server, opened
 from tests.serving import Served
 
 SAID = texts("en")
@@ -38,15 +36,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Eight seconds of the demo scene as a small video."""
-    path = tmp_path_factory.mktemp("clip") / "market.mp4"
-    source = source_for("demo:street?seconds=8")
-    info = source.open()
-    writer = VideoWriter(path, info.fps or 15.0, 640, 360)
-    while (frame := source.read()) is not None:
-        writer.write(frame.image(640, 360), frame.time_s)
-    writer.close()
-    source.close()
-    return path
+    return demo_clip(tmp_path_factory.mktemp("clip") / "market.mp4")
 
 
 def no_model(reference: str) -> Detector:

@@ -264,12 +264,14 @@ def test_the_page_shows_what_the_api_says_and_exports_it(server: Served, browser
         page.get_by_text(SAID["counts.as_table"]).first.click()
         expect(page.locator(".counts-table tbody tr")).to_have_count(24)
     with (tmp_path / "counts.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
+        rows = [row for row in csv.DictReader(file) if row["line"] in LINES]
     since, until = rows[0]["start"], rows[-1]["end"]
     status, told = server.get(f"/api/v1/cameras/{CAMERA}/counts?step=1h&since={quote(since)}&until={quote(until)}")
     assert status == 200
     key = ("line", "start", "in", "out", "count", "low", "high")
-    api = [tuple("" if row[name] is None else str(row[name]) for name in key) for row in told["intervals"]]
+    # the camera counts on at a line of its own, which may have got its first minute in between
+    found = [row for row in told["intervals"] if row["line"] in LINES]
+    api = [tuple("" if row[name] is None else str(row[name]) for name in key) for row in found]
     assert [tuple(row[name] for name in key) for row in rows] == api
     assert sum(int(row["count"] or 0) for row in rows) == total
 

@@ -15,16 +15,11 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from camcount.dashboard.models_compare import difference
 from camcount.dashboard.texts import texts
 from camcount.detections import Detections
-from camcount.models.describe import Description, describe, look
-from camcount.models.registry import Registry
-from camcount.video.encoded import picture_frame
 from tests.browsers import NARROW, demo_server, opened
-from tests.registries import a_package, empty_database
+from tests.registries import PHOTO, WEIGHTS, a_package, empty_database, registry_in, two_versions
 from tests.serving import Served, camcount_serve
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
-WEIGHTS = {"1.0.0": "yolox_nano_416x416.onnx", "1.1.0": "picodet_s_320_coco.onnx"}
-PHOTO = DATA / "images" / "photos" / "people1.jpeg"
 SAID = texts("en")
 SLOW = 60_000
 STATUS = "/api/v1/models/street:1.0.0/status"
@@ -36,15 +31,7 @@ pytestmark = pytest.mark.skipif(not PHOTO.exists(), reason="no models and pictur
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home whose registry has two versions of a model, the first of them champion."""
     home = tmp_path_factory.mktemp("models")
-    (home / "registry").mkdir()
-    shutil.copy(empty_database(), home / "registry" / "mlflow.db")
-    registry = registry_in(home)
-    for version, file in WEIGHTS.items():
-        notes = {"notes": f"Made of {file}", "lineage": {"parent": "street:1.0.0"} if version != "1.0.0" else {}}
-        given = Description(name="street", version=version, fields=notes)
-        package = describe(DATA / "weights" / file, home / version, given)
-        registry.register(look(package, picture_frame(PHOTO.read_bytes()))[0])
-    registry.promote("street:1.0.0", "champion", "the first one in use")
+    two_versions(home)
     return home
 
 
@@ -53,11 +40,6 @@ def server(home: Path) -> Iterator[Served]:
     """A server that may be asked for all that is registered, and has a camera."""
     with demo_server(home, more="registry: true\n") as served:
         yield served
-
-
-def registry_in(home: Path) -> Registry:
-    """The registry of a server whose home that is."""
-    return Registry(f"sqlite:///{home / 'registry' / 'mlflow.db'}")
 
 
 def version_in(page: Page, version: str) -> Locator:

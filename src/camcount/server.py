@@ -41,6 +41,7 @@ from camcount.storage.daily_archive import DailyArchive
 from camcount.storage.database import Database, open_database
 from camcount.storage.measurements import Measurements
 from camcount.storage.recorder import TimeSeriesRecorder
+from camcount.video.encoded import in_one_thread
 
 _log = logging.getLogger("camcount.server")
 
@@ -246,6 +247,7 @@ def serve(settings: ServerSettings, started: Callable[[str, str], None] = lambda
     """
     configure_logging(settings.log_format, settings.log_level)
     logging.getLogger("alembic").setLevel(logging.WARNING)
+    in_one_thread()
     server = Server(settings)
     try:
         with asyncio.Runner(loop_factory=uvicorn.Config("", log_config=None).get_loop_factory()) as runner:

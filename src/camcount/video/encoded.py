@@ -54,12 +54,24 @@ def checked_header(content: bytes, largest_pixels: int = LARGEST) -> PictureHead
 
 
 def resized(image: Image, width: int, height: int) -> Image:
-    """A copy of a picture at ``width`` by ``height`` pixels; downwards by area, so that nothing flickers."""
+    """A copy of a picture at ``width`` by ``height`` pixels.
+
+    To half the size and below by area, so that no pixel is passed over and nothing flickers; above that the four
+    nearest do, in a fifth of the time.
+    """
     if image.shape[:2] == (height, width):
         return image.copy()
-    shrinks = width <= image.shape[1] and height <= image.shape[0]
-    method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    across, down = image.shape[1] / width, image.shape[0] / height
+    method = cv2.INTER_AREA if min(across, down) >= 1 and max(across, down) >= 2 else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(image, (width, height), interpolation=method), np.uint8)
+
+
+def in_one_thread() -> None:
+    """Has pictures worked on in the thread that asks for it, for programs that keep every core busy anyway.
+
+    Spread over cores, small pictures cost a tenth of a detection in threads that wait for each other.
+    """
+    cv2.setNumThreads(1)
 
 
 def jpeg(image: Image, quality: int = 85) -> bytes:
