@@ -36,6 +36,7 @@ from camcount.models.packaged import detector_of
 from camcount.models.prepare import Wishes, plain_detector, prepare
 from camcount.models.samples import samples
 from camcount.protocols import Detector
+from camcount.video.encoded import in_one_thread
 from camcount.video.open import source_for
 
 DATA = Path(os.environ.get("CAMCOUNT_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
@@ -76,6 +77,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("videos", nargs="*", type=Path)
     given = parser.parse_args()
+    in_one_thread()
     videos = given.videos or sorted((DATA / "videos").glob("*.mp4")) + sorted((DATA / "videos/tfl").glob("*.mp4"))
     by_video = {video: samples([str(video)], given.frames) for video in videos}
     folder = Path(tempfile.mkdtemp(prefix="camcount-bench-"))

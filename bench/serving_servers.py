@@ -109,11 +109,11 @@ def peers(job: Path) -> list[Contender]:
 
 
 def ours(name: str, package: Path) -> Contender:
-    """`camcount serve` with one model, two replicas of one thread each, no result cache and no access log.
+    """`camcount serve` with one model, as many replicas as it takes by itself, no result cache and no access log.
 
     The peers log no access either.
     """
-    model = {"model": str(package.absolute()), "replicas": 2}
+    model = {"model": str(package.absolute())}
     return camcount(name, {"models": {"detector": model}, "log_level": "warning"})
 
 

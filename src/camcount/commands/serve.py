@@ -19,7 +19,7 @@ def serve(
     host: Annotated[str | None, typer.Option(help="Where to listen; 0.0.0.0 for everyone. [127.0.0.1]")] = None,
     port: Annotated[int | None, typer.Option(help="For HTTP and WebSocket; 0 takes a free one. [8000]")] = None,
     grpc_port: Annotated[int | None, typer.Option(help="For gRPC; without it there is none.")] = None,
-    replicas: Annotated[int | None, typer.Option(help="Of each model. [one per core]")] = None,
+    replicas: Annotated[int | None, typer.Option(help="Of each model. [one per core and one more]")] = None,
     tls_cert: Annotated[
         Path | None, typer.Option(help="PEM certificate chain; HTTP and gRPC are encrypted then.")
     ] = None,

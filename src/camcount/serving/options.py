@@ -67,7 +67,8 @@ class ServingOptions:
     """How requests are queued, shared out and retried.
 
     Attributes:
-        replicas: how many of each model, each with a thread and a session of its own; one per core unless given.
+        replicas: how many of each model, each with a thread and a session of its own; one per core, and one
+            more that computes while another waits for its turn in Python, unless given.
         max_replicas: up to so many under load that lasts, and down to ``replicas`` again when it is over; unless
             given, there are never more.
         scale_up_after, scale_down_after: seconds that load, and quiet, must last for that.
@@ -87,7 +88,7 @@ class ServingOptions:
         alias_refresh: seconds for which an alias or a highest version, once looked up, is taken to stand.
     """
 
-    replicas: int = field(default_factory=cores)
+    replicas: int = field(default_factory=lambda: cores() + 1)
     max_replicas: int | None = None
     scale_up_after: float = 5.0
     scale_down_after: float = 60.0
