@@ -33,6 +33,7 @@ from camcount.models.opening import resolve_detector
 from camcount.protocols import Detector
 from camcount.storage.counts import CountStore
 from camcount.storage.database import open_database
+from camcount.video.encoded import in_one_thread
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 MODEL = DATA / "weights" / "yolox_nano_416x416.onnx"
@@ -197,6 +198,7 @@ def main() -> None:
     parser.add_argument("--supervision", type=Path, default=Path(".venv-supervision/bin/python"))
     parser.add_argument("--only", choices=["speed", "counts"], help="one of the tables")
     given = parser.parse_args()
+    in_one_thread()  # as the server does
     console = Console(width=110)
     with tempfile.TemporaryDirectory() as folder:
         if given.only != "speed":

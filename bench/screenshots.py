@@ -30,8 +30,11 @@ _COUNTED_S = 40
 _QUALITY = 82
 _MOVING_MS = 90_000
 _MOVING = """() => [...document.querySelectorAll("canvas[data-camera]")]
-    .every((canvas) => canvas.getBoundingClientRect().top > innerHeight || Number(canvas.dataset.shown) > 2)"""
-"""Whether every moving picture in sight moves."""
+    .every((canvas) => canvas.getBoundingClientRect().top > innerHeight || Number(canvas.dataset.shown) > 2)
+    && !document.querySelector("main .q-spinner")"""
+"""Whether every moving picture in sight moves, and nothing is waited for."""
+_SHOWN = {"/counts": "/counts?period=7d"}
+"""Where a page's first view would say less."""
 
 
 def main() -> None:
@@ -52,6 +55,7 @@ def main() -> None:
             paths = ADDRESSES[name]
             for place, path in enumerate(paths):
                 shown = name if place == 0 else "-".join([name, *path.strip("/").split("/")[:1]])
+                path = _SHOWN.get(path, path)
                 _shoot(browser, server.url + path.format(camera=CAMERAS[0], name="street", video=video), shown)
     total = sum(path.stat().st_size for path in OUT.glob("*.webp"))
     print(f"{len(list(OUT.glob('*.webp')))} pictures in {OUT.name}, {total / 2**20:.1f} MiB")
