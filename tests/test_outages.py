@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from camcount.storage.database import open_database
 from tests.databases import new_server
 from tests.live import moving_blobs, open_store, until
 from tests.mqtt_brokers import Consumer, mqtt_broker
-from tests.redis_servers import redis_server
+from tests.redis_servers import RedisServer, redis_server
 from tests.serving import Served, camcount_serve
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
@@ -122,7 +123,7 @@ def test_nothing_is_lost_or_doubled_when_each_goes_away(tmp_path: Path) -> None:
                 for name in names:
                     parts[name][1]()
             for one in (calm, server):
-                until(lambda one=one: all(camera["state"] == "ended" for camera in _cameras(one)), 2 * SECONDS)
+                until(partial(_ended, one), 2 * SECONDS)
             until(lambda: not any(camera["pending"] for camera in _cameras(server)), 30)
             assert not any(camera["lost"] for camera in _cameras(server))
             client.ended.set()
@@ -133,9 +134,8 @@ def test_nothing_is_lost_or_doubled_when_each_goes_away(tmp_path: Path) -> None:
             written = CountStore(database)
             numbers = [one.event.event_id for one in written.events(limit=10_000)]
             until(lambda: len(_told(consumer)) >= len(set(numbers)), 30)
-            stream = [fields[b"id"].decode() for _, fields in redis.client().xrange("camcount:events")]
-            until(lambda: len(redis.client().xrange("camcount:events")) >= len(numbers), 30)
-            stream = [fields[b"id"].decode() for _, fields in redis.client().xrange("camcount:events")]
+            until(lambda: len(_appended(redis)) >= len(numbers), 30)
+            stream = _appended(redis)
         consumer.close()
         print(f"events counted and not yet with the broker's consumer, at each stop: {in_flight}")  # noqa: T201
         assert len(expected) >= len(NAMES) * SECONDS / 4
@@ -148,6 +148,16 @@ def test_nothing_is_lost_or_doubled_when_each_goes_away(tmp_path: Path) -> None:
         assert client.cached > 0
         database.close()
     postgres.stop()
+
+
+def _ended(server: Served) -> bool:
+    return all(camera["state"] == "ended" for camera in _cameras(server))
+
+
+def _appended(redis: RedisServer) -> list[str]:
+    """The ids of the events in the stream."""
+    entries: Any = redis.client().xrange("camcount:events")
+    return [fields[b"id"].decode() for _, fields in entries]
 
 
 def _ways(camera: dict[str, Any]) -> list[int]:

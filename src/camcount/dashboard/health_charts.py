@@ -82,19 +82,29 @@ class Charts:
 
 
 class _Chart:
-    """Lines over time; where nothing was measured there is a gap."""
+    """Lines over time; where nothing was measured there is a gap.
+
+    The chart is made when there is something to show: its library is larger than the rest of the page, which would
+    wait for it.
+    """
 
     def __init__(self, title: str, nothing: str) -> None:
         self._title, self._nothing_text = title, nothing
+        self._chart: ui.echart | None = None
         with card(title):
-            self._chart = chart({"series": []}, title, classes="health-chart")
+            self._place = ui.element("div")
             self._nothing = tag("p", nothing, "note health-nothing")
 
     def show(self, lines: Sequence[Line], unit: str, span: tuple[datetime, datetime]) -> None:
         """Other lines."""
         some = any(value is not None for _, points in lines for _, value in points)
         self._nothing.set_visibility(not some)
-        self._chart.set_visibility(some)
+        self._place.set_visibility(some)
+        if self._chart is None:
+            if not some:
+                return
+            with self._place:
+                self._chart = chart({}, self._title, classes="health-chart")
         self._chart.options.clear()
         self._chart.options.update(_options(lines, unit, span))
         self._chart.update()
