@@ -126,6 +126,7 @@ def test_who_comes_later_sees_the_newest_picture_at_once(cameras: _Watched) -> N
     assert first == second
 
 
+@pytest.mark.alone
 def test_drawing_stays_within_its_share(cameras: _Watched) -> None:
     """With next to no share there is one picture in five seconds; it is pictures that slow down, never counts."""
 
