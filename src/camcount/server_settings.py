@@ -200,7 +200,9 @@ def load_server_settings(config: Path | None, flags: dict[str, Any]) -> ServerSe
 
 def json_schema() -> dict[str, Any]:
     """The JSON Schema of a server's `camcount.yaml`."""
-    return {"title": "camcount.yaml of a server", **ServerSettings.model_json_schema()}
+    schema = ServerSettings.model_json_schema() | {"title": "camcount.yaml of a server"}
+    del schema["properties"]["serving"]["default"]["replicas"]  # that of the machine which writes this
+    return schema
 
 
 def secrets_of(path: Path | None) -> dict[str, str]:
