@@ -27,7 +27,7 @@ DATA = Path(__file__).parents[2] / "shared" / "data"
 MODEL = DATA / "weights" / "light_person_detector.onnx"
 PHOTO = DATA / "images" / "photos" / "people1.jpeg"
 NAMES = ("north", "east", "south", "west")
-SECONDS, AWAY_S = 60, 3.0
+SECONDS, AWAY_S = 40, 3.0
 
 pytestmark = [
     pytest.mark.alone,
