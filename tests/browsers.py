@@ -65,7 +65,7 @@ def opened(
     home = url.split("/")[2]
 
     def heard(message: ConsoleMessage) -> None:
-        said = f"{message.type}: {message.text}"
+        said = f"{message.type}: {message.text} {message.location.get('url', '')}".rstrip()
         if message.type == "error" and not any(re.search(pattern, said) for pattern in forgiven):
             wrong.append(said)
 

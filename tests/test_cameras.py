@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import threading
@@ -187,4 +188,5 @@ def test_motion_jpeg_passes_over_a_damaged_picture() -> None:
         source.close()
     assert len(frames) == 6
     assert any("damaged video was passed over once" in warning for warning in source.warnings)
-    assert any(" at 0.1 s" in warning for warning in source.warnings)
+    # by the clock, for a stream has no other time: a busy machine takes it later
+    assert any(re.search(r" at \d+\.\d s", warning) for warning in source.warnings)

@@ -33,12 +33,12 @@ class KeptFiles:
         key = scope["path"], scope["query_string"], "gzip" in headers.get("accept-encoding", "")
         if (kept := self._kept.get(key)) is not None:
             for message in kept:
-                await send(message)
+                await send(dict(message))  # whoever sends it on may add to it
             return
         given: list[Message] = []
 
         async def told(message: Message) -> None:
-            given.append(message)
+            given.append(dict(message))
             await send(message)
 
         await self._application(scope, receive, told)

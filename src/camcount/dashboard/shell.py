@@ -119,7 +119,7 @@ def _status(visit: Visit) -> None:
     with ui.element("a").classes("status") as link:
         attributes(link, href="/")
         attributes(ui.element("span").classes("dot"), aria_hidden="true")
-        said = tag("span")
+        said = tag("span", visit.say("nav.live"))  # until it is known, for a link without a word says nothing
         attributes(said, role="status")
 
     async def look() -> None:
