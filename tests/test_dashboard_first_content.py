@@ -62,9 +62,9 @@ def test_the_first_words_are_there_within_a_second(
 ) -> None:
     """Beside a camera that counts, from an empty cache, counted from the click; the best of six attempts.
 
-    On a machine where a page that asks for nothing takes nearly as long, half as long again.
+    On a slow machine two and a half times what a page takes that asks for nothing.
     """
-    most_s = max(MOST_S, 1.5 * plain_s)
+    most_s = max(MOST_S, 2.5 * plain_s)
     taken: list[float] = []
     while not taken or (taken[-1] >= most_s and len(taken) < ATTEMPTS):
         taken.append(_first_words_s(server, browser, path))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from fastapi import FastAPI
+from fastapi.middleware.gzip import GZipMiddleware
 from nicegui import app, ui
 from nicegui.translations import translations
 from starlette.requests import Request
@@ -53,6 +54,8 @@ def mounted() -> FastAPI:
         tailwind=False,
         show_welcome_message=False,
         reconnect_timeout=10.0,
+        # scripts are compressed for each browser anew, in the event loop: the highest level takes five times as long
+        gzip_middleware_factory=lambda inner: GZipMiddleware(inner, compresslevel=1),
     )
     return shell
 
