@@ -9,19 +9,17 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 
 import cv2
 import numpy as np
 from playwright.sync_api import Browser
 from tests.browsers import NARROW, WIDE, demo_clip, demo_server, opened, started_browser
-from tests.counts_of_a_year import year
+from tests.counts_of_a_year import year_at
 from tests.registries import two_versions
 from tests.serving import Served
 
 from camcount.dashboard.addresses import ADDRESSES
-from camcount.storage.database import open_database
 
 OUT = Path(__file__).parents[1] / "docs" / "screenshots"
 CAMERAS = ("high-street", "station", "arcade", "car-park")
@@ -65,9 +63,7 @@ def main() -> None:
 def _furnished(home: Path) -> Iterator[Served]:
     """A server with a year of counts of one of its cameras, and a model in two versions."""
     two_versions(home)
-    database = open_database(f"sqlite:///{home / 'camcount.db'}")
-    year(database, datetime.now(UTC), camera=CAMERAS[0])
-    database.close()
+    year_at(home, CAMERAS[0])
     with demo_server(home, CAMERAS, more="registry: true\n") as server:
         yield server
 

@@ -4,19 +4,27 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from math import cos, pi
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from sqlalchemy import insert
 
 from camcount.storage.count_tables import HOURS, INTERVALS
-from camcount.storage.database import Database
+from camcount.storage.database import Database, open_database
 from camcount.storage.rollup import HOUR_S
 
 DAYS = 365
 LINES = {"north-gate": 60, "south-gate": 35}
 SHARES = {"person": 0.75, "bicycle": 0.2, "dog": 0.05}
 GAP_DAYS = (40, 41, 42)
+
+
+def year_at(home: Path, camera: str = "high-street") -> None:
+    """A year up to the last whole hour in the database of a server whose home that is."""
+    database = open_database(f"sqlite:///{home / 'camcount.db'}")
+    year(database, datetime.now(UTC), camera=camera)
+    database.close()
 
 
 def year(database: Database, until: datetime, *, camera: str = "high-street", days: int = DAYS) -> None:

@@ -27,7 +27,7 @@ from camcount.storage.counts import CountBatch, CountStore
 from camcount.storage.database import Database, open_database
 from tests.browsers import NARROW, WIDE, demo_server, opened
 from tests.counted import NOON, counted, crossing
-from tests.counts_of_a_year import DAYS, GAP_DAYS, LINES, SHARES, year
+from tests.counts_of_a_year import DAYS, GAP_DAYS, LINES, SHARES, year, year_at
 from tests.serving import Served
 
 CAMERA = "high-street"
@@ -58,11 +58,7 @@ def database(tmp_path: Path) -> Iterator[Database]:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """A server with a year of counts, up to the last whole hour, and a camera that counts on."""
     home = tmp_path_factory.mktemp("dashboard")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CAMCOUNT_HOME", str(home))
-        database = open_database()
-    year(database, datetime.now(UTC))
-    database.close()
+    year_at(home)
     with demo_server(home, [CAMERA]) as served:
         yield served
 

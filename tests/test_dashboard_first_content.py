@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 
 import pytest
 from playwright.sync_api import Browser
 
 from camcount.dashboard.addresses import ADDRESSES
-from camcount.storage.database import open_database
 from tests.browsers import WIDE, demo_server, opened
-from tests.counts_of_a_year import year
+from tests.counts_of_a_year import year_at
 from tests.serving import Served
 
 CAMERA = "high-street"
@@ -34,11 +32,7 @@ pytestmark = pytest.mark.alone
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """A server with a year of counts and a camera that counts on."""
     home = tmp_path_factory.mktemp("first")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CAMCOUNT_HOME", str(home))
-        database = open_database()
-    year(database, datetime.now(UTC))
-    database.close()
+    year_at(home)
     with demo_server(home, [CAMERA]) as served:
         yield served
 
