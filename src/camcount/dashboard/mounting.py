@@ -11,10 +11,11 @@ from functools import cache
 
 from fastapi import FastAPI
 from starlette.routing import BaseRoute, Match, compile_path
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from camcount.dashboard.addresses import ADDRESSES
 from camcount.dashboard.dashboard import Dashboard
+from camcount.dashboard.kept_files import KeptFiles
 from camcount.dashboard.pictures import Pictures
 from camcount.dashboard.pictures_socket import PATH, pictures_route
 from camcount.errors import ServiceError
@@ -39,7 +40,7 @@ class DashboardRoute(BaseRoute):
         self._addresses = [compile_path(path)[0] for paths in ADDRESSES.values() for path in paths]
         self._pictures = Pictures(dashboard.site.cameras)
         self._moving = pictures_route(self._pictures, dashboard.site.entries)
-        self._ready: asyncio.Future[FastAPI] | None = None
+        self._ready: asyncio.Future[ASGIApp] | None = None
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """All of an address that is a page's, or begins as what pages consist of."""
@@ -76,7 +77,7 @@ class DashboardRoute(BaseRoute):
             await self._pictures.close()
             await living
 
-    async def _live(self, ready: asyncio.Future[FastAPI], closing: asyncio.Event) -> None:
+    async def _live(self, ready: asyncio.Future[ASGIApp], closing: asyncio.Event) -> None:
         if not _one.acquire(blocking=False):
             ready.set_exception(ServiceError("another server of this process has the dashboard: use that one"))
             ready.exception()  # nobody may ever ask
@@ -84,7 +85,7 @@ class DashboardRoute(BaseRoute):
         try:
             shell = await asyncio.to_thread(_nicegui)
             async with shell.router.lifespan_context(shell):
-                ready.set_result(shell)
+                ready.set_result(KeptFiles(shell))
                 await closing.wait()
         except Exception as error:
             _log.exception("the dashboard failed")
