@@ -7,7 +7,9 @@ from numpy.typing import NDArray
 
 from camcount.detection.candidates import Array, Floats
 
-_BLOCK = 64
+_BLOCK = 128
+_LATER = np.triu(np.ones((_BLOCK, _BLOCK), np.bool_), 1)
+"""Of pairs of boxes, surest first: whether the second one comes after the first."""
 
 
 def keep_best(
@@ -43,17 +45,20 @@ def keep_best(
     left = np.argsort(-scores, kind="stable")
     if len(left) < 2:
         return left[:limit]
-    sides = np.ascontiguousarray(boxes[left].T)
-    areas = np.maximum(sides[2] - sides[0], 0) * np.maximum(sides[3] - sides[1], 0)
-    groups = classes if kinds is None else kinds
-    table = np.concatenate([sides, areas[None], classes[left][None], groups[left][None]], dtype=np.float32)
+    table = np.empty((7, len(left)), np.float32)
+    table[:4] = boxes[left].T
+    np.multiply(np.maximum(table[2] - table[0], 0), np.maximum(table[3] - table[1], 0), out=table[4])
+    table[5] = classes[left]
+    table[6] = table[5] if kinds is None else kinds[left]
     gains = np.float32(_gain(max_iou)), np.float32(_gain(max_iou_of_kind))
     kept: list[NDArray[np.intp]] = []
     # the surest few drop most of the others, so few pairs are ever compared
-    while len(left) and (limit is None or sum(map(len, kept)) < limit):
+    while limit is None or sum(map(len, kept)) < limit:
         block, rest = table[:, :_BLOCK], table[:, _BLOCK:]
         stays = _greedy(_rivals(block, block, *gains))
         kept.append(left[:_BLOCK][stays])
+        if not rest.size:
+            break
         free = ~_any_row(_rivals(block[:, stays], rest, *gains))
         left, table = left[_BLOCK:][free], rest[:, free]
     return np.concatenate(kept)[:limit]
@@ -77,11 +82,9 @@ def _rivals(first: Floats, second: Floats, gain: np.float32, gain_of_kind: np.fl
     height -= np.maximum(a[1], second[1])
     np.maximum(height, 0, out=height)
     common *= height
-    areas = a[4] + second[4]
-    same = a[5] == second[5]
-    rivals: NDArray[np.bool_] = (common * gain > areas) & same
-    common *= gain_of_kind
-    rivals |= (common > areas) & (a[6] == second[6]) & ~same
+    # a box of another kind overlaps as it likes
+    common *= np.where(a[5] == second[5], gain, (a[6] == second[6]) * gain_of_kind)
+    rivals: NDArray[np.bool_] = common > a[4] + second[4]
     return rivals
 
 
@@ -92,7 +95,7 @@ def _greedy(rivals: NDArray[np.bool_]) -> NDArray[np.bool_]:
     after n rounds, so this ends, at the one fixed point, and in practice after as many rounds as the longest chain
     of boxes that save each other, two or three.
     """
-    above = np.triu(rivals, 1)
+    above = rivals & _LATER[: len(rivals), : len(rivals)]
     stays = ~_any_row(above)
     while True:
         revised = ~_any_row(above[stays])
