@@ -81,6 +81,31 @@ def test_every_page_opens_in_every_width(server: Served, browser: Browser, path:
         assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
 
 
+@pytest.mark.parametrize("path", PAGES)
+def test_every_page_says_something_before_its_scripts_run(server: Served, browser: Browser, path: str) -> None:
+    """Heading, navigation and words of its own are in what the server sends; what cannot be used yet says so."""
+    context = browser.new_context(java_script_enabled=False)
+    try:
+        page = context.new_page()
+        page.goto(server.url + PAGES[path])
+        expect(page.locator("main")).to_contain_text(re.compile(r"\w{3}"))
+        expect(page.locator("h1")).to_have_count(1)
+        expect(page.locator("nav a").last).to_be_visible()
+        assert not page.locator("button:enabled, input:enabled, select:enabled").count()
+        assert not page.locator("#app [id]").count()  # no script may find what will be replaced
+    finally:
+        context.close()
+
+
+def test_the_first_view_of_a_page_is_text_and_no_markup(server: Served) -> None:
+    """A name from an address, as an example."""
+    status, page = server.get("/models/%3Cb%3Ebold")
+    view = page.decode().split('id="app"')[1].split("</main>")[0]
+    assert status == 200
+    assert "&lt;b&gt;bold" in view
+    assert "<b>bold" not in view
+
+
 def test_the_theme_is_chosen_and_remembered(server: Served, browser: Browser) -> None:
     """As the system has it at first; then what was chosen, after another visit too."""
     background = "getComputedStyle(document.body).backgroundColor"

@@ -34,7 +34,7 @@ CAMERA = "high-street"
 SAID = texts("en")
 NAMES = {"in": "In", "out": "Out", "all": "All", "yesterday": "The day before", "week": "The week before"}
 NOW = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
-_CHART = """() => getElement(Number(document.querySelector('.counts-chart').id.slice(1))).chart.getOption()"""
+_CHART = """() => getElement(Number(document.querySelector('.counts-chart').id.slice(1))).chart?.getOption()"""
 
 
 @pytest.fixture(scope="module")
@@ -280,7 +280,7 @@ def test_the_chart_follows_what_is_chosen(server: Served, browser: Browser) -> N
         page.get_by_label(SAID["counts.kind.name"]).select_option("curve")
         page.get_by_label(SAID["counts.compare.name"]).select_option("week")
         expect(page.locator(".counts-chart")).to_contain_text(SAID["counts.compare.week"], timeout=30_000)
-        page.wait_for_function(f"({_CHART})().series.some(one => one.name === {json.dumps(SAID['counts.limits'])})")
+        page.wait_for_function(f"({_CHART})()?.series.some(one => one.name === {json.dumps(SAID['counts.limits'])})")
         series = page.evaluate(_CHART)["series"]
         assert {one["name"] for one in series} >= {*SHARES, SAID["counts.compare.week"], SAID["counts.limits"]}
         assert all(one["type"] == "line" for one in series if one["name"] in SHARES)
@@ -293,7 +293,7 @@ def test_a_gap_is_drawn_and_told(server: Served, browser: Browser) -> None:
     """Over a year: hatched in the chart, no zero in its bars, and said in the table."""
     with opened(browser, f"{server.url}/counts?period=365d", NARROW) as page:
         expect(page.locator(".counts-chart svg").first).to_be_visible(timeout=60_000)
-        options = page.evaluate(_CHART)
+        options = page.wait_for_function(_CHART).json_value()
         gaps = next(one["data"] for one in options["series"] if one["name"] == SAID["counts.gap"])
         assert len(gaps) >= len(GAP_DAYS) - 1
         bars = [one for one in options["series"] if one["type"] == "bar"]

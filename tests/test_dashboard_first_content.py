@@ -14,7 +14,7 @@ from tests.serving import Served
 
 CAMERA = "high-street"
 ADDRESSED = [path for paths in ADDRESSES.values() for path in paths]
-MOST_S, ATTEMPTS = 1.0, 6
+MOST_S, MOST_TIMES, ATTEMPTS = 1.0, 1.5, 6
 _WATCH = """
 new MutationObserver((_, observer) => {
     const main = document.querySelector("main");
@@ -51,14 +51,11 @@ def _first_words_s(server: Served, browser: Browser, path: str) -> float:
 
 
 @pytest.mark.parametrize("path", [*ADDRESSED, "/counts?period=365d"])
-def test_the_first_words_are_there_within_a_second(
+def test_the_first_words_come_within_a_second_or_as_soon_as_those_of_a_page_that_asks_for_nothing(
     server: Served, browser: Browser, plain_s: float, path: str
 ) -> None:
-    """Beside a camera that counts, from an empty cache, counted from the click; the best of six attempts.
-
-    On a slow machine two and a half times what a page takes that asks for nothing.
-    """
-    most_s = max(MOST_S, 2.5 * plain_s)
+    """Beside a camera that counts, from an empty cache, counted from the click; the best of six attempts."""
+    most_s = max(MOST_S, MOST_TIMES * plain_s)
     taken: list[float] = []
     while not taken or (taken[-1] >= most_s and len(taken) < ATTEMPTS):
         taken.append(_first_words_s(server, browser, path))

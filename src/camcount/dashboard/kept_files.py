@@ -7,7 +7,7 @@ import asyncio
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-_PLACE = "/_nicegui/"
+_PLACE, _VERSIONED = "/_nicegui/", "/_dashboard/"
 _MOST_BYTES = 32 * 2**20
 _Key = tuple[str, bytes, bool]
 
@@ -26,7 +26,7 @@ class KeptFiles:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request."""
-        if scope["type"] != "http" or scope["method"] != "GET" or not scope["path"].startswith(_PLACE):
+        if scope["type"] != "http" or scope["method"] != "GET" or not _may_be_kept(scope):
             await self._application(scope, receive, send)
             return
         headers = Headers(scope=scope)
@@ -64,7 +64,12 @@ class KeptFiles:
         headers = Headers(raw=list(start["headers"]))
         body = b"".join(part.get("body", b"") for part in parts)
         whole = int(headers.get("content-length", len(body))) == len(body)
-        immutable = "immutable" in headers.get("cache-control", "")
+        immutable = "immutable" in headers.get("cache-control", "") or key[0].startswith(_VERSIONED)
         if start["status"] == 200 and immutable and whole and self._bytes + len(body) <= _MOST_BYTES:
             self._bytes += len(body)
             self._kept[key] = [start, {"type": "http.response.body", "body": body}]
+
+
+def _may_be_kept(scope: Scope) -> bool:
+    path: str = scope["path"]
+    return path.startswith(_PLACE) or (path.startswith(_VERSIONED) and scope["query_string"].startswith(b"v="))

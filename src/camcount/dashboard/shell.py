@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from copy import copy
 from functools import cache
-from pathlib import Path
 from typing import Literal
 
 from fastapi import FastAPI
@@ -17,6 +16,8 @@ from starlette.requests import Request
 
 import camcount
 from camcount.cameras.states import State
+from camcount.dashboard.assets import PLACE, STATIC, linked
+from camcount.dashboard.first_view import give_first_view
 from camcount.dashboard.page import THEMES, Page, Visit
 from camcount.dashboard.pages import PAGES
 from camcount.dashboard.parts import attributes, empty, tag
@@ -24,11 +25,16 @@ from camcount.dashboard.results_files import add_files
 from camcount.dashboard.texts import LANGUAGES, Language, texts
 from camcount.errors import CamcountError, coded
 
-STATIC = Path(__file__).with_name("static")
 _BUILD_S = 30.0
 _STATUS_S = 2.0
 _TAGS: dict[Language, Literal["en-US", "vi"]] = {"en": "en-US", "vi": "vi"}
 """What NiceGUI and browsers call our languages."""
+_DARK = """<script>{
+  const theme = document.documentElement.dataset.theme;
+  if (theme === "dark" || (theme === "auto" && matchMedia("(prefers-color-scheme: dark)").matches))
+    document.body.classList.add("body--dark");
+}</script>"""
+"""The class that Quasar sets once it is there; for what is shown until then."""
 _TROUBLE = (State.ERROR, State.RECONNECTING, State.FROZEN, State.BLACK)
 
 
@@ -42,7 +48,7 @@ def mounted() -> FastAPI:
             "trying_to_reconnect": said["shell.gone.text"],
         }
     add_files(shell)
-    app.add_static_files("/_dashboard", STATIC)
+    app.add_static_files(PLACE, STATIC)
     for page in PAGES:
         for path in page.paths:
             ui.page(path, response_timeout=_BUILD_S)(_shown(page))
@@ -71,29 +77,33 @@ def _shown(page: Page) -> Callable[[Request], Awaitable[None]]:
         client.page.language = _TAGS[visit.language]
         client.page.dark = {"auto": None, "light": False, "dark": True}[visit.theme]
         ui.add_head_html(_head(page.name, visit.theme))
-        with _frame(visit, page):
+        ui.add_body_html(_DARK)
+        give_first_view(client)
+        with _frame(visit, page) as look:
             try:
                 await page.build(visit)
             except CamcountError as error:
                 empty("error_outline", visit.say("shell.failed"), coded(error))
+        # where there is a timer, NiceGUI sends what there is of the page as soon as anything is waited for
+        ui.timer(_STATUS_S, look)
 
     return shown
 
 
 @contextmanager
-def _frame(visit: Visit, page: Page) -> Iterator[None]:
-    """Navigation and header; the content goes inside."""
+def _frame(visit: Visit, page: Page) -> Iterator[Callable[[], Awaitable[None]]]:
+    """Navigation and header; the content goes inside. Gives what keeps the header up to date."""
     attributes(tag("a", visit.say("shell.skip"), "skip-link"), href="#content")
     with ui.element("div").classes("shell"):
         _side(visit, page)
         with ui.element("div").classes("stage"):
             with ui.element("header").classes("top"):
                 tag("h1", page.heading(visit), "top-title") if page.headed else tag("div", "", "top-title")
-                _status(visit)
+                look = _status(visit)
                 _choices(visit)
             with ui.element("main").classes("content") as content:
                 attributes(content, id="content", tabindex="-1")
-                yield
+                yield look
 
 
 def _side(visit: Visit, page: Page) -> None:
@@ -117,8 +127,8 @@ def _link(visit: Visit, page: Page, *, current: bool) -> None:
         tag("span", visit.say(f"nav.{page.name}"))
 
 
-def _status(visit: Visit) -> None:
-    """How many cameras run, on every page."""
+def _status(visit: Visit) -> Callable[[], Awaitable[None]]:
+    """How many cameras run, on every page; it says so when it is asked to look."""
     with ui.element("a").classes("status") as link:
         attributes(link, href="/")
         attributes(ui.element("span").classes("dot"), aria_hidden="true")
@@ -135,7 +145,7 @@ def _status(visit: Visit) -> None:
             attributes(link, data_tone={"none": "quiet", "trouble": "warn", "running": "good"}[key])
             said.set_text(text)
 
-    ui.timer(_STATUS_S, look)
+    return look
 
 
 def _choices(visit: Visit) -> None:
@@ -156,15 +166,5 @@ def _choices(visit: Visit) -> None:
 @cache
 def _head(name: str, theme: str) -> str:
     """Style and script of all pages, and those of this page where there are files of its name."""
-    files = [STATIC / file for file in ("camcount.css", "camcount.js", "pictures.js", f"{name}.css", f"{name}.js")]
-    lines = [f'<script>document.documentElement.dataset.theme = "{theme}";</script>']
-    for file in files:
-        if not file.exists():
-            continue
-        address = f"/_dashboard/{file.name}?v={camcount.__version__}-{int(file.stat().st_mtime)}"
-        lines.append(
-            f'<link rel="stylesheet" href="{address}">'
-            if file.suffix == ".css"
-            else f'<script src="{address}"></script>'
-        )
-    return "\n".join(lines)
+    files = ("camcount.css", "camcount.js", "pictures.js", f"{name}.css", f"{name}.js")
+    return f'<script>document.documentElement.dataset.theme = "{theme}";</script>\n{linked(files)}'
