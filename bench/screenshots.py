@@ -1,12 +1,15 @@
 """Pictures of every page, or of those named, in two widths and themes, from a server that counts the demo scene.
 
-It has a year of counts, a model in two versions and a counted video, so that no page is empty.
+It has a year of counts, a model in two versions that is asked for detections, and a counted video, so that no page is
+empty. Its cameras are clips of the scene: drawing four of them live is more than two cores do beside a browser.
 """
 
 from __future__ import annotations
 
+import json
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,17 +17,20 @@ from pathlib import Path
 import cv2
 import numpy as np
 from playwright.sync_api import Browser
-from tests.browsers import NARROW, WIDE, demo_clip, demo_server, opened, started_browser
-from tests.counts_of_a_year import year_at
-from tests.registries import two_versions
-from tests.serving import Served
+from tests.browsers import NARROW, WIDE, demo_clip, opened, started_browser
+from tests.counts_of_a_year import LINES, year_at
+from tests.registries import PHOTO, two_versions
+from tests.serving import Served, camcount_serve
 
 from camcount.dashboard.addresses import ADDRESSES
 
 OUT = Path(__file__).parents[1] / "docs" / "screenshots"
 CAMERAS = ("high-street", "station", "arcade", "car-park")
 _SETTLED_MS = 4000
-_COUNTED_S = 40
+_COUNTED_S = 90
+_CLIP_S, _PACE_S = 40, 0.4
+_PLACES = dict(zip(LINES, ([0.3, 0.97, 0.36, 0.69], [0.36, 0.66, 0.52, 0.42]), strict=True))
+_TERRACE = [0.45, 0.72, 0.8, 0.66, 0.95, 0.9, 0.5, 0.97]
 _QUALITY = 82
 _MOVING_MS = 90_000
 _MOVING = """() => [...document.querySelectorAll("canvas[data-camera]")]
@@ -61,11 +67,36 @@ def main() -> None:
 
 @contextmanager
 def _furnished(home: Path) -> Iterator[Served]:
-    """A server with a year of counts of one of its cameras, and a model in two versions."""
+    """A server with a year of counts, and a model in two versions that is asked all the time."""
     two_versions(home)
-    year_at(home, CAMERAS[0])
-    with demo_server(home, CAMERAS, more="registry: true\n") as server:
-        yield server
+    cameras = {}
+    for seed, name in enumerate(CAMERAS, 1):
+        year_at(home, name)
+        cameras[name] = {
+            "source": str(demo_clip(home / f"{name}.mp4", _CLIP_S, seed)),
+            "loop": True,
+            "model": "motion",
+            "time_zone": "UTC",
+            "lines": _PLACES,
+            "zones": {"terrace": _TERRACE},
+        }
+    config = home / "camcount.yaml"
+    config.write_text(json.dumps({"models": {}, "registry": True, "cache": {"enabled": False}, "cameras": cameras}))
+    ended = threading.Event()
+    with camcount_serve(home, "--config", str(config)) as server:
+        asking = threading.Thread(target=_ask, args=(server, ended))
+        asking.start()
+        try:
+            yield server
+        finally:
+            ended.set()
+            asking.join()
+
+
+def _ask(server: Served, ended: threading.Event) -> None:
+    picture = PHOTO.read_bytes()
+    while not ended.wait(_PACE_S):
+        server.post("/api/v1/models/street/inference", picture)
 
 
 def _shoot(browser: Browser, url: str, name: str) -> None:

@@ -115,9 +115,9 @@ def demo_server(
         yield served
 
 
-def demo_clip(path: Path, seconds: int = 8) -> Path:
+def demo_clip(path: Path, seconds: int = 8, seed: int = 1) -> Path:
     """So much of the demo scene as a small video."""
-    source = source_for(f"demo:street?seconds={seconds}")
+    source = source_for(f"demo:street?seconds={seconds}&seed={seed}")
     info = source.open()
     writer = VideoWriter(path, info.fps or 15.0, 640, 360)
     while (frame := source.read()) is not None:

@@ -29,7 +29,7 @@ def year_at(home: Path, camera: str = "high-street") -> None:
 
 def year(database: Database, until: datetime, *, camera: str = "high-street", days: int = DAYS) -> None:
     """Hours of two lines with three labels, more by day than by night; nobody saw the days of ``GAP_DAYS``."""
-    random = np.random.default_rng(7)
+    random = np.random.default_rng([7, *camera.encode()])
     last = int(until.timestamp()) // HOUR_S
     hours: list[dict[str, Any]] = []
     spans: list[dict[str, Any]] = []

@@ -193,7 +193,7 @@ class _Counts:
                 self._files()
                 named = labels(visit, found.starts, found.step)
                 drawn = over_time(found, named, bounds, words, self._colours(found))
-                chart(drawn, self._said(found), classes="counts-chart", svg=True)
+                chart(drawn, self._said(found), classes="counts-chart")
                 if bounds is not None:
                     tag("p", visit.say("counts.limits_note"), "note")
                 details = counts_table(visit, found, named, bounds)

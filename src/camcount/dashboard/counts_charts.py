@@ -35,7 +35,6 @@ def over_time(
     legend = [one["name"] for one in series if one["name"]]
     return {
         "animation": False,
-        "textStyle": {"fontFamily": "inherit"},
         "aria": {"enabled": False},
         "grid": {"left": 4, "right": 8, "top": 40, "bottom": 4, "containLabel": True},
         "legend": _legend(legend),
@@ -83,7 +82,6 @@ def ways_between(flows: Sequence[Flow], *, several: bool) -> dict[str, Any]:
         links.append({"source": ends[0], "target": ends[1], "value": flow.count})
     return {
         "animation": False,
-        "textStyle": {"fontFamily": "inherit"},
         "tooltip": {**_tooltip(), "trigger": "item", ":formatter": "p => camcount.counts.flow(p)"},
         "series": [
             {

@@ -84,7 +84,7 @@ async def flow_card(visit: Visit, box: Element, camera: str | None, begin: datet
         height = min(460, 120 + 34 * len({flow.origin for flow in flows}))
         said = ", ".join(f"{flow.origin} → {flow.destination} {flow.count}" for flow in flows[:5])
         words = visit.say("counts.flows.said", parts=said)
-        made = chart(ways_between(flows, several=several), words, classes="flows-chart", svg=True)
+        made = chart(ways_between(flows, several=several), words, classes="flows-chart")
         made.style(f"height: {height}px")
         with ui.element("details").classes("counts-details"):
             tag("summary", visit.say("counts.as_table"))

@@ -93,11 +93,12 @@ class _Chart:
         self._chart: ui.echart | None = None
         with card(title):
             self._place = ui.element("div")
-            self._nothing = tag("p", nothing, "note health-nothing")
+            self._nothing = tag("p", "", "note health-nothing")  # keeps the room until something is known
 
     def show(self, lines: Sequence[Line], unit: str, span: tuple[datetime, datetime]) -> None:
         """Other lines."""
         some = any(value is not None for _, points in lines for _, value in points)
+        self._nothing.set_text(self._nothing_text)
         self._nothing.set_visibility(not some)
         self._place.set_visibility(some)
         if self._chart is None:
@@ -120,6 +121,7 @@ def _options(lines: Sequence[Line], unit: str, span: tuple[datetime, datetime]) 
     axis = {"axisLabel": labels, "axisLine": {"lineStyle": {"color": _GRID}}, "axisTick": {"show": False}}
     return {
         "animation": False,
+        "textStyle": {"fontFamily": "inherit"},
         "color": list(_COLOURS),
         "grid": {"left": 8, "right": 16, "top": 36, "bottom": 8, "containLabel": True},
         "legend": {"top": 0, "left": 0, "icon": "roundRect", "itemWidth": 10, "textStyle": {"color": _MUTED}},
@@ -137,7 +139,7 @@ def _options(lines: Sequence[Line], unit: str, span: tuple[datetime, datetime]) 
                 "name": name,
                 "type": "line",
                 "data": points,
-                "showSymbol": len(points) < 40,
+                "showSymbol": len(points) < 3,
                 "symbolSize": 5,
                 "connectNulls": False,
                 "lineStyle": {"width": 2},

@@ -117,13 +117,9 @@ def picture_address(jpeg: bytes) -> str:
     return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"
 
 
-def chart(options: Mapping[str, Any], said: str, *, classes: str, svg: bool = False) -> ui.echart:
-    """A chart that says in words what it shows.
-
-    Args:
-        svg: draws it with elements, whose colours may be tokens of the style.
-    """
-    made = ui.echart(dict(options), renderer="svg" if svg else "canvas").classes(classes)
+def chart(options: Mapping[str, Any], said: str, *, classes: str) -> ui.echart:
+    """A chart that says in words what it shows. It is made of elements: its colours may be tokens of the style."""
+    made = ui.echart({"textStyle": {"fontFamily": "inherit"}, **options}, renderer="svg").classes(classes)
     attributes(made, role="img", aria_label=said)
     return made
 
