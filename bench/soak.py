@@ -7,7 +7,8 @@ frames that the model was asked about over the video's rate: frames let go do no
 
 Prints how resident memory grows after warm-up (the first quarter; least squares over the rest, with its standard
 error from the means of ten parts of it), per hour of camera time and, as a camera has one hour an hour elsewhere, per
-hour of this machine and per connection; threads and open files; and what each pass counted. Exits with 1 where memory
+hour of this machine and per connection; threads and open files; and what each pass counted. Moments in which the old
+copy of a model is still there beside the new one are left out, unless they are the rule. Exits with 1 where memory
 grows by more than 1 MB per hour of camera time, or where a thread, a file or a task is left behind. Less than half an
 hour of camera time after warm-up is too short to tell whether anything grows.
 """
@@ -133,13 +134,20 @@ class Sample:
     resident_mb: float
     threads: int
     files: int
+    replicas: int
 
 
 def sample(wall_h: float = 0.0, camera_h: float = 0.0) -> Sample:
-    """As it is now. Threads are those of the operating system, so that those of libraries are among them."""
+    """As it is now.
+
+    Threads are those of the operating system, so that those of libraries are among them, but for the few that load
+    models: there is one more of them whenever all are at work, up to a handful.
+    """
+    names = [thread.name for thread in threading.enumerate()]
+    loading, replicas = (sum(name.startswith(kind) for name in names) for kind in ("load_", "replica "))
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     threads, files = (len(os.listdir(f"/proc/self/{kind}")) for kind in ("task", "fd"))  # noqa: PTH208 # a Path opens one
-    return Sample(wall_h, camera_h, pages * os.sysconf("SC_PAGE_SIZE") / 1e6, threads, files)
+    return Sample(wall_h, camera_h, pages * os.sysconf("SC_PAGE_SIZE") / 1e6, threads - loading, files, replicas)
 
 
 def settled(before: Sample) -> Sample:
@@ -211,9 +219,18 @@ def grows(numbers: Sequence[int]) -> bool:
     return float(np.median(numbers[half:])) > float(np.median(numbers[:half]))
 
 
+def steady(samples: Sequence[Sample]) -> list[Sample]:
+    """Those without a copy of a model that is leaving."""
+    least = min(one.replicas for one in samples)
+    return [one for one in samples if one.replicas == least]
+
+
 def faults(warm: Sequence[Sample], before: Sample, after: Sample) -> list[str]:
     """What is wrong, a line each."""
     found = []
+    if len(steady(warm)) < len(warm) / 2:
+        found.append("models stay in memory after they were replaced")
+    warm = steady(warm)
     rise, _ = slope([one.camera_h for one in warm], [one.resident_mb for one in warm])
     long = warm[-1].camera_h - warm[0].camera_h >= LEAST_HOURS
     if long and rise > MOST_MB:
@@ -255,7 +272,8 @@ def print_results(samples: Sequence[Sample], warm: Sequence[Sample], heard: Coun
     hours, wall = (warm[-1].camera_h - warm[0].camera_h), (warm[-1].wall_h - warm[0].wall_h)
     print(f"{samples[-1].camera_h:.2f} h of camera time in {60 * samples[-1].wall_h:.1f} min, {passes:.0f} passes")
     print(f"counted at the line that stays: {heard['exit']}, {heard['exit'] / passes:.2f} a pass")
-    rise, error = slope([one.camera_h for one in warm], [one.resident_mb for one in warm])
+    calm = steady(warm)
+    rise, error = slope([one.camera_h for one in calm], [one.resident_mb for one in calm])
     short = "" if hours >= LEAST_HOURS else ": too short"
     print(
         f"resident: {warm[0].resident_mb:.1f} -> {warm[-1].resident_mb:.1f} MB in {hours:.2f} h of camera time after "
