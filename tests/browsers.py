@@ -11,10 +11,14 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
 
+from camcount.dashboard.addresses import ADDRESSES
 from camcount.video.open import source_for
 from camcount.video.writer import VideoWriter
 from tests.serving import Served, camcount_serve
 
+CAMERA = "high-street"
+PAGES = [path.format(camera=CAMERA, name="street", video="gone") for paths in ADDRESSES.values() for path in paths]
+"""Every page of a server with one camera; a model and a result that are not there have their pages too."""
 CHROMIUM = shutil.which("chromium")
 WIDE, NARROW = (1440, 900), (390, 844)
 _SCENE = """
@@ -95,9 +99,7 @@ def opened(
 
 
 @contextmanager
-def demo_server(
-    home: Path, cameras: Sequence[str] = ("high-street",), more: str = "", port: int = 0
-) -> Iterator[Served]:
+def demo_server(home: Path, cameras: Sequence[str] = (CAMERA,), more: str = "", port: int = 0) -> Iterator[Served]:
     """`camcount serve` with the demo scene as cameras, counted by motion at one line and in one zone.
 
     Args:

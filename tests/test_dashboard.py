@@ -13,13 +13,8 @@ from playwright.sync_api import Browser, expect
 
 from camcount.dashboard.addresses import ADDRESSES
 from camcount.dashboard.texts import LANGUAGES, texts
-from tests.browsers import NARROW, WIDE, demo_server, opened
+from tests.browsers import CAMERA, NARROW, PAGES, WIDE, demo_server, opened
 from tests.serving import Served, camcount_serve
-
-CAMERA = "high-street"
-PAGES = {
-    path: path.format(camera=CAMERA, name="street", video="gone") for paths in ADDRESSES.values() for path in paths
-}
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +68,7 @@ def test_counting_a_file_imports_no_dashboard() -> None:
 @pytest.mark.parametrize("path", PAGES)
 def test_every_page_opens_in_every_width(server: Served, browser: Browser, path: str, size: tuple[int, int]) -> None:
     """One heading of the first order, the navigation in sight, nothing wider than the window, no error anywhere."""
-    with opened(browser, server.url + PAGES[path], size) as page:
+    with opened(browser, server.url + path, size) as page:
         expect(page.locator("h1")).to_have_count(1)
         expect(page.locator("main")).to_have_count(1)
         for link in page.locator("nav a").all():
@@ -87,7 +82,7 @@ def test_every_page_says_something_before_its_scripts_run(server: Served, browse
     context = browser.new_context(java_script_enabled=False)
     try:
         page = context.new_page()
-        page.goto(server.url + PAGES[path])
+        page.goto(server.url + path)
         expect(page.locator("main")).to_contain_text(re.compile(r"\w{3}"))
         expect(page.locator("h1")).to_have_count(1)
         expect(page.locator("nav a").last).to_be_visible()

@@ -8,12 +8,9 @@ from importlib.resources import files
 import pytest
 from playwright.sync_api import Browser, Page
 
-from camcount.dashboard.addresses import ADDRESSES
-from tests.browsers import NARROW, WIDE, demo_server, opened
+from tests.browsers import CAMERA, NARROW, PAGES, WIDE, demo_server, opened
 from tests.serving import Served
 
-CAMERA = "high-street"
-ADDRESSED = [path for paths in ADDRESSES.values() for path in paths]
 AXE = files("axe_playwright_python").joinpath("axe.min.js").read_text()
 
 
@@ -38,13 +35,11 @@ def _violations(page: Page) -> list[str]:
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("path", ADDRESSED)
+@pytest.mark.parametrize("path", PAGES)
 def test_no_page_shuts_anybody_out(server: Served, browser: Browser, path: str, theme: str) -> None:
     """No serious violation in either width, in either theme."""
     for size in (WIDE, NARROW):
-        with opened(
-            browser, server.url + path.format(camera=CAMERA, name="street", video="gone"), size, theme=theme
-        ) as page:
+        with opened(browser, server.url + path, size, theme=theme) as page:
             page.wait_for_timeout(1500)
             assert not _violations(page)
 

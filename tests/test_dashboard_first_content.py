@@ -7,13 +7,10 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser
 
-from camcount.dashboard.addresses import ADDRESSES
-from tests.browsers import WIDE, demo_server, opened
+from tests.browsers import CAMERA, PAGES, WIDE, demo_server, opened
 from tests.counts_of_a_year import year_at
 from tests.serving import Served
 
-CAMERA = "high-street"
-ADDRESSED = [path for paths in ADDRESSES.values() for path in paths]
 MOST_S, MOST_TIMES, ATTEMPTS = 1.0, 1.5, 6
 _WATCH = """
 new MutationObserver((_, observer) => {
@@ -44,13 +41,12 @@ def plain_s(server: Served, browser: Browser) -> float:
 
 
 def _first_words_s(server: Served, browser: Browser, path: str) -> float:
-    url = server.url + path.format(camera=CAMERA, name="street", video="gone")
-    with opened(browser, url, WIDE, script=_WATCH) as page:
+    with opened(browser, server.url + path, WIDE, script=_WATCH) as page:
         page.wait_for_function("window.first_content_ms !== undefined")
         return float(page.evaluate("window.first_content_ms")) / 1000
 
 
-@pytest.mark.parametrize("path", [*ADDRESSED, "/counts?period=365d"])
+@pytest.mark.parametrize("path", [*PAGES, "/counts?period=365d"])
 def test_the_first_words_come_within_a_second_or_as_soon_as_those_of_a_page_that_asks_for_nothing(
     server: Served, browser: Browser, plain_s: float, path: str
 ) -> None:

@@ -55,6 +55,18 @@ class Client:
             self.cached += bool(answer.get("cached"))
 
 
+@contextmanager
+def _asking(server: Served) -> Iterator[Client]:
+    client = Client(server)
+    thread = threading.Thread(target=client.ask)
+    thread.start()
+    try:
+        yield client
+    finally:
+        client.ended.set()
+        thread.join()
+
+
 def _settings(video: Path, **more: Any) -> dict[str, Any]:
     cameras = {
         name: {"source": str(video), "model": "motion", "pace": "real", "lines": {"gate": [0.5, 0.0, 0.5, 1.0]}}
@@ -103,10 +115,8 @@ def test_nothing_is_lost_or_doubled_when_each_goes_away(tmp_path: Path) -> None:
         with (
             _counting(tmp_path / "calm", _settings(video)) as calm,
             _counting(tmp_path / "rough", settings) as server,
+            _asking(server) as client,
         ):
-            client = Client(server)
-            asking = threading.Thread(target=client.ask)
-            asking.start()
             parts: dict[str, tuple[Callable[[], None], Callable[[], None]]] = {
                 "database": (postgres.stop, postgres.start),
                 "broker": (broker.stop, broker.start),
@@ -126,8 +136,6 @@ def test_nothing_is_lost_or_doubled_when_each_goes_away(tmp_path: Path) -> None:
                 until(partial(_ended, one), 2 * SECONDS)
             until(lambda: not any(camera["pending"] for camera in _cameras(server)), 30)
             assert not any(camera["lost"] for camera in _cameras(server))
-            client.ended.set()
-            asking.join()
             database = open_database(url)
             with open_store(f"sqlite:///{tmp_path / 'calm' / 'camcount.db'}") as undisturbed:
                 expected = _facts(undisturbed)
