@@ -259,8 +259,9 @@ def main() -> None:
         raise SystemExit("the camera gave no picture in that time: give it longer")
     warm = samples[int(WARM * len(samples)) :]
     print_results(samples, warm, heard, connects)
-    print(f"threads: {warm[0].threads} -> {warm[-1].threads} running, {before.threads} -> {after.threads} around it")
-    print(f"files: {warm[0].files} -> {warm[-1].files} running, {before.files} -> {after.files} around it")
+    calm = steady(warm)
+    print(f"threads: {calm[0].threads} -> {calm[-1].threads} running, {before.threads} -> {after.threads} around it")
+    print(f"files: {calm[0].files} -> {calm[-1].files} running, {before.files} -> {after.files} around it")
     if wrong := faults(warm, before, after):
         print("\n".join(f"FAILED: {one}" for one in wrong))
         raise SystemExit(1)
@@ -276,7 +277,7 @@ def print_results(samples: Sequence[Sample], warm: Sequence[Sample], heard: Coun
     rise, error = slope([one.camera_h for one in calm], [one.resident_mb for one in calm])
     short = "" if hours >= LEAST_HOURS else ": too short"
     print(
-        f"resident: {warm[0].resident_mb:.1f} -> {warm[-1].resident_mb:.1f} MB in {hours:.2f} h of camera time after "
+        f"resident: {calm[0].resident_mb:.1f} -> {calm[-1].resident_mb:.1f} MB in {hours:.2f} h of camera time after "
         f"warm-up, {rise:+.2f} (standard error {error:.2f}) MB per hour of it{short}"
     )
     share = connects / samples[-1].camera_h
