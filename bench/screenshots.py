@@ -7,11 +7,12 @@ empty. Its cameras are clips of the scene: drawing four of them live is more tha
 from __future__ import annotations
 
 import json
+import os
 import sys
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from pathlib import Path
 
 import cv2
@@ -44,8 +45,10 @@ _SHOWN = {"/counts": "/counts?period=7d"}
 def main() -> None:
     """Writes ``<page>-<width>-<theme>.webp``."""
     OUT.mkdir(parents=True, exist_ok=True)
+    os.environ["CAMCOUNT_USER"] = "ann@desk"
     with (
         tempfile.TemporaryDirectory() as home,
+        chdir(home),  # sources are shown as they were given
         _furnished(Path(home)) as server,
         started_browser() as browser,
     ):
@@ -73,7 +76,7 @@ def _furnished(home: Path) -> Iterator[Served]:
     for seed, name in enumerate(CAMERAS, 1):
         year_at(home, name)
         cameras[name] = {
-            "source": str(demo_clip(home / f"{name}.mp4", _CLIP_S, seed)),
+            "source": demo_clip(home / f"{name}.mp4", _CLIP_S, seed).name,
             "loop": True,
             "model": "motion",
             "time_zone": "UTC",
