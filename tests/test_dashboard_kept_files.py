@@ -24,10 +24,11 @@ class Files:
 
     def __init__(self, headers: dict[str, str], status: int = 200) -> None:
         self.asked = 0
+        self.leaves = False  # the client, before it has its answer
         self._headers, self._status = headers, status
         self._kept = KeptFiles(GZipMiddleware(self._answer))
 
-    async def get(self, path: str, query: str = "", *, leaves: bool = False, **headers: str) -> tuple[bytes, bytes]:
+    async def get(self, path: str, query: str = "", **headers: str) -> tuple[bytes, bytes]:
         """The body of the answer, and how it is coded."""
         told: list[Message] = []
 
@@ -38,7 +39,7 @@ class Files:
                 message["headers"] = [*message["headers"], (b"x-request-id", b"1")]
 
         async def receive() -> Message:
-            return {"type": "http.disconnect" if leaves else "http.request"}
+            return {"type": "http.disconnect" if self.leaves else "http.request"}
 
         raw = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
         scope: Scope = {
@@ -87,7 +88,9 @@ def test_who_leaves_early_takes_nothing_from_others() -> None:
     files = Files(FOR_EVER)
 
     async def ask() -> None:
-        await files.get(PLACE, "parts", leaves=True)
+        files.leaves = True
+        await files.get(PLACE, "parts")
+        files.leaves = False
         assert await files.get(PLACE, "parts") == (SCRIPT + b"parts", b"")
 
     asyncio.run(ask())
