@@ -6,11 +6,9 @@ empty. Its cameras are clips of the scene: drawing four of them live is more tha
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import tempfile
-import threading
 from collections.abc import Iterator
 from contextlib import chdir, contextmanager
 from pathlib import Path
@@ -21,7 +19,7 @@ from playwright.sync_api import Browser
 from tests.browsers import NARROW, WIDE, demo_clip, opened, started_browser
 from tests.counts_of_a_year import LINES, year_at
 from tests.registries import PHOTO, two_versions
-from tests.serving import Served, camcount_serve
+from tests.serving import Served, asking, serve_with
 
 from camcount.dashboard.addresses import ADDRESSES
 
@@ -83,23 +81,9 @@ def _furnished(home: Path) -> Iterator[Served]:
             "lines": _PLACES,
             "zones": {"terrace": _TERRACE},
         }
-    config = home / "camcount.yaml"
-    config.write_text(json.dumps({"models": {}, "registry": True, "cache": {"enabled": False}, "cameras": cameras}))
-    ended = threading.Event()
-    with camcount_serve(home, "--config", str(config)) as server:
-        asking = threading.Thread(target=_ask, args=(server, ended))
-        asking.start()
-        try:
-            yield server
-        finally:
-            ended.set()
-            asking.join()
-
-
-def _ask(server: Served, ended: threading.Event) -> None:
-    picture = PHOTO.read_bytes()
-    while not ended.wait(_PACE_S):
-        server.post("/api/v1/models/street/inference", picture)
+    settings = {"models": {}, "registry": True, "cache": {"enabled": False}, "cameras": cameras}
+    with serve_with(home, settings) as server, asking(server, "street", PHOTO.read_bytes(), pause_s=_PACE_S):
+        yield server
 
 
 def _shoot(browser: Browser, url: str, name: str) -> None:

@@ -228,15 +228,15 @@ def steady(samples: Sequence[Sample]) -> list[Sample]:
 def faults(warm: Sequence[Sample], before: Sample, after: Sample) -> list[str]:
     """What is wrong, a line each."""
     found = []
-    if len(steady(warm)) < len(warm) / 2:
+    calm = steady(warm)
+    if len(calm) < len(warm) / 2:
         found.append("models stay in memory after they were replaced")
-    warm = steady(warm)
-    rise, _ = slope([one.camera_h for one in warm], [one.resident_mb for one in warm])
-    long = warm[-1].camera_h - warm[0].camera_h >= LEAST_HOURS
+    rise, _ = slope([one.camera_h for one in calm], [one.resident_mb for one in calm])
+    long = calm[-1].camera_h - calm[0].camera_h >= LEAST_HOURS
     if long and rise > MOST_MB:
         found.append(f"memory grows by {rise:.2f} MB per hour of camera time, more than {MOST_MB:g}")
     for kind in ("threads", "files"):
-        if long and grows([getattr(one, kind) for one in warm]):
+        if long and grows([getattr(one, kind) for one in calm]):
             found.append(f"{kind} grow while the camera runs")
         if (left := getattr(after, kind) - getattr(before, kind)) > 0:
             found.append(f"{left} {kind} left behind")
@@ -258,8 +258,8 @@ def main() -> None:
     if not samples[-1].camera_h:
         raise SystemExit("the camera gave no picture in that time: give it longer")
     warm = samples[int(WARM * len(samples)) :]
-    print_results(samples, warm, heard, connects)
     calm = steady(warm)
+    print_results(samples, calm, heard, connects)
     print(f"threads: {calm[0].threads} -> {calm[-1].threads} running, {before.threads} -> {after.threads} around it")
     print(f"files: {calm[0].files} -> {calm[-1].files} running, {before.files} -> {after.files} around it")
     if wrong := faults(warm, before, after):
@@ -267,13 +267,12 @@ def main() -> None:
         raise SystemExit(1)
 
 
-def print_results(samples: Sequence[Sample], warm: Sequence[Sample], heard: Counter[str], connects: int) -> None:
+def print_results(samples: Sequence[Sample], calm: Sequence[Sample], heard: Counter[str], connects: int) -> None:
     """Passes, counts and memory."""
     passes = 3600 * samples[-1].camera_h / PASS_S
-    hours, wall = (warm[-1].camera_h - warm[0].camera_h), (warm[-1].wall_h - warm[0].wall_h)
+    hours, wall = (calm[-1].camera_h - calm[0].camera_h), (calm[-1].wall_h - calm[0].wall_h)
     print(f"{samples[-1].camera_h:.2f} h of camera time in {60 * samples[-1].wall_h:.1f} min, {passes:.0f} passes")
     print(f"counted at the line that stays: {heard['exit']}, {heard['exit'] / passes:.2f} a pass")
-    calm = steady(warm)
     rise, error = slope([one.camera_h for one in calm], [one.resident_mb for one in calm])
     short = "" if hours >= LEAST_HOURS else ": too short"
     print(

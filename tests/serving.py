@@ -8,12 +8,13 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -85,3 +86,41 @@ def camcount_serve(home: Path, *arguments: str, port: int = 0, **environment: st
         if process.poll() is None:
             process.kill()
         process.communicate()
+
+
+@contextmanager
+def serve_with(home: Path, settings: Mapping[str, Any]) -> Iterator[Served]:
+    """As `camcount_serve`, with these settings in a file."""
+    home.mkdir(parents=True, exist_ok=True)
+    config = home / "camcount.yaml"
+    config.write_text(json.dumps(settings))  # JSON is YAML too
+    with camcount_serve(home, "--config", str(config)) as served:
+        yield served
+
+
+@dataclass
+class Client:
+    """Somebody who has the same picture looked at again and again."""
+
+    statuses: list[int] = field(default_factory=list)
+    cached: int = 0
+
+
+@contextmanager
+def asking(server: Served, model: str, picture: bytes, *, pause_s: float) -> Iterator[Client]:
+    """A client that asks until the block ends."""
+    client, ended = Client(), threading.Event()
+
+    def ask() -> None:
+        while not ended.wait(pause_s):
+            status, answer = server.post(f"/api/v1/models/{model}/inference", picture)
+            client.statuses.append(status)
+            client.cached += bool(answer.get("cached"))
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    try:
+        yield client
+    finally:
+        ended.set()
+        thread.join()

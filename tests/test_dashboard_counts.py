@@ -25,12 +25,11 @@ from camcount.events import Crossing, Event, FlowCompleted, ZoneEntered
 from camcount.storage.archive import archive
 from camcount.storage.counts import CountBatch, CountStore
 from camcount.storage.database import Database, open_database
-from tests.browsers import NARROW, WIDE, demo_server, opened
+from tests.browsers import CAMERA, NARROW, WIDE, demo_server, opened
 from tests.counted import NOON, counted, crossing
 from tests.counts_of_a_year import DAYS, GAP_DAYS, LINES, SHARES, year, year_at
 from tests.serving import Served
 
-CAMERA = "high-street"
 SAID = texts("en")
 NAMES = {"in": "In", "out": "Out", "all": "All", "yesterday": "The day before", "week": "The week before"}
 NOW = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)

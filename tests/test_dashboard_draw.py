@@ -20,11 +20,10 @@ from camcount.detections import Tracks
 from camcount.errors import UsageError
 from camcount.server_settings import ShapesEntry
 from camcount.settings import LineSettings, ZoneSettings
-from tests.browsers import NARROW, demo_server, opened
+from tests.browsers import CAMERA, NARROW, demo_server, opened
 from tests.serving import Served
 
 SAID = texts("en")
-CAMERA = "high-street"
 DRAW = f"/cameras/{CAMERA}/draw"
 
 

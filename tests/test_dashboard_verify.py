@@ -20,11 +20,10 @@ from camcount.errors import UsageError
 from camcount.evaluation.review import plan
 from camcount.evaluation.review_folder import ReviewFolder
 from camcount.evaluation.review_report import report
-from tests.browsers import NARROW, demo_server, opened
+from tests.browsers import CAMERA, NARROW, demo_server, opened
 from tests.serving import Served
 from tests.test_review import crossings
 
-CAMERA = "high-street"
 SAID = texts("en")
 
 

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from camcount.storage.counts import CountStore
 from camcount.storage.database import open_database
@@ -21,7 +17,7 @@ from tests.databases import new_server
 from tests.live import moving_blobs, open_store, until
 from tests.mqtt_brokers import Consumer, mqtt_broker
 from tests.redis_servers import RedisServer, redis_server
-from tests.serving import Served, camcount_serve
+from tests.serving import Served, asking, serve_with
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 MODEL = DATA / "weights" / "light_person_detector.onnx"
@@ -37,50 +33,12 @@ pytestmark = [
 ]
 
 
-@dataclass
-class Client:
-    """Somebody who has the same picture looked at again and again."""
-
-    server: Served
-    statuses: list[int] = field(default_factory=list)
-    cached: int = 0
-    ended: threading.Event = field(default_factory=threading.Event)
-
-    def ask(self) -> None:
-        """Ten times a second, until it is told to end."""
-        picture = PHOTO.read_bytes()
-        while not self.ended.wait(0.1):
-            status, answer = self.server.post("/api/v1/models/people/inference", picture)
-            self.statuses.append(status)
-            self.cached += bool(answer.get("cached"))
-
-
-@contextmanager
-def _asking(server: Served) -> Iterator[Client]:
-    client = Client(server)
-    thread = threading.Thread(target=client.ask)
-    thread.start()
-    try:
-        yield client
-    finally:
-        client.ended.set()
-        thread.join()
-
-
 def _settings(video: Path, **more: Any) -> dict[str, Any]:
     cameras = {
         name: {"source": str(video), "model": "motion", "pace": "real", "lines": {"gate": [0.5, 0.0, 0.5, 1.0]}}
         for name in NAMES
     }
     return {"models": {"people": {"model": str(MODEL)}}, "cameras": cameras, **more}
-
-
-@contextmanager
-def _counting(folder: Path, settings: dict[str, Any]) -> Iterator[Served]:
-    folder.mkdir()
-    (folder / "camcount.yaml").write_text(yaml.safe_dump(settings))
-    with camcount_serve(folder, "--config", str(folder / "camcount.yaml")) as served:
-        yield served
 
 
 def _cameras(server: Served) -> list[dict[str, Any]]:
@@ -113,9 +71,9 @@ def test_nothing_is_lost_or_doubled_when_each_goes_away(tmp_path: Path) -> None:
         }
         settings = _settings(video, database_url=url, cache={"url": redis.url}, sinks=sinks)
         with (
-            _counting(tmp_path / "calm", _settings(video)) as calm,
-            _counting(tmp_path / "rough", settings) as server,
-            _asking(server) as client,
+            serve_with(tmp_path / "calm", _settings(video)) as calm,
+            serve_with(tmp_path / "rough", settings) as server,
+            asking(server, "people", PHOTO.read_bytes(), pause_s=0.1) as client,
         ):
             parts: dict[str, tuple[Callable[[], None], Callable[[], None]]] = {
                 "database": (postgres.stop, postgres.start),

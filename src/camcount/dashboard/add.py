@@ -12,7 +12,7 @@ from camcount.dashboard.page import Page, Visit
 
 async def build(visit: Visit) -> None:
     """Three steps to a camera, and a place to drop videos into."""
-    ui.add_head_html(linked(("draw.css", "draw.js")))
+    ui.add_head_html(linked("draw.css", "draw.js"))
     with ui.element("div").classes("add"):
         NewCamera(visit)
         NewVideo(visit)

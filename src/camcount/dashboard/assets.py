@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
@@ -13,7 +12,8 @@ PLACE = "/_dashboard"
 """Under which address `STATIC` is."""
 
 
-def linked(names: Iterable[str]) -> str:
+@cache
+def linked(*names: str) -> str:
     """What goes into the head of a page for these files, as far as they exist.
 
     Scripts run once the page has been read, in this order.
@@ -21,7 +21,6 @@ def linked(names: Iterable[str]) -> str:
     return "\n".join(_link(name) for name in names if (STATIC / name).exists())
 
 
-@cache
 def _link(name: str) -> str:
     address = f"{PLACE}/{name}?v={camcount.__version__}-{int((STATIC / name).stat().st_mtime)}"
     if name.endswith(".css"):

@@ -64,10 +64,7 @@ def _html(element: Element) -> Iterator[str]:
 
 
 def _attributes(element: Element) -> Iterator[str]:
-    # icons are words until their font is there, and Quasar's own elements look like nothing without its scripts
-    own = [element.tag] if element.tag.startswith("q-") else ["to-come"] if element.tag in _FIELDS else []
-    own += ["q-btn--no-uppercase"] if "no-caps" in element.props else []
-    if classes := [*own, *element.classes]:
+    if classes := [*_drawn_by_scripts(element), *element.classes]:
         yield f' class="{escape(" ".join(classes))}"'
     if element.style:
         yield f' style="{escape(";".join(f"{name}:{value}" for name, value in element.style.items()))}"'
@@ -76,3 +73,13 @@ def _attributes(element: Element) -> Iterator[str]:
     for name, value in element.props.items():
         if element.tag in _PLAIN and _TOLD.fullmatch(name) and value is not False:
             yield f" {name}" if value is True else f' {name}="{escape(str(value))}"'
+
+
+def _drawn_by_scripts(element: Element) -> Iterator[str]:
+    """The classes that an element will get from its scripts, or that keep its room."""
+    if element.tag.startswith("q-"):
+        yield element.tag
+    if element.tag in _FIELDS:
+        yield "to-come"
+    if "no-caps" in element.props:
+        yield "q-btn--no-uppercase"

@@ -106,7 +106,6 @@ class _Chart:
                 return
             with self._place:
                 self._chart = chart({}, self._title, classes="health-chart")
-        self._chart.options.clear()
         self._chart.options.update(_options(lines, unit, span))
         self._chart.update()
         latest = [
@@ -121,7 +120,6 @@ def _options(lines: Sequence[Line], unit: str, span: tuple[datetime, datetime]) 
     axis = {"axisLabel": labels, "axisLine": {"lineStyle": {"color": _GRID}}, "axisTick": {"show": False}}
     return {
         "animation": False,
-        "textStyle": {"fontFamily": "inherit"},
         "color": list(_COLOURS),
         "grid": {"left": 8, "right": 16, "top": 36, "bottom": 8, "containLabel": True},
         "legend": {"top": 0, "left": 0, "icon": "roundRect", "itemWidth": 10, "textStyle": {"color": _MUTED}},

@@ -7,7 +7,9 @@ import asyncio
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-_PLACE, _VERSIONED = "/_nicegui/", "/_dashboard/"
+from camcount.dashboard.assets import PLACE
+
+_THEIRS, _OURS = "/_nicegui/", f"{PLACE}/"
 _MOST_BYTES = 32 * 2**20
 _Key = tuple[str, bytes, bool]
 
@@ -64,12 +66,13 @@ class KeptFiles:
         headers = Headers(raw=list(start["headers"]))
         body = b"".join(part.get("body", b"") for part in parts)
         whole = int(headers.get("content-length", len(body))) == len(body)
-        immutable = "immutable" in headers.get("cache-control", "") or key[0].startswith(_VERSIONED)
+        immutable = "immutable" in headers.get("cache-control", "") or key[0].startswith(_OURS)
         if start["status"] == 200 and immutable and whole and self._bytes + len(body) <= _MOST_BYTES:
             self._bytes += len(body)
             self._kept[key] = [start, {"type": "http.response.body", "body": body}]
 
 
 def _may_be_kept(scope: Scope) -> bool:
+    """Of our own, what `assets.linked` names: its address changes with its content."""
     path: str = scope["path"]
-    return path.startswith(_PLACE) or (path.startswith(_VERSIONED) and scope["query_string"].startswith(b"v="))
+    return path.startswith(_THEIRS) or (path.startswith(_OURS) and scope["query_string"].startswith(b"v="))

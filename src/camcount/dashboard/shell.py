@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from copy import copy
-from functools import cache
 from typing import Literal
 
 from fastapi import FastAPI
@@ -60,7 +59,7 @@ def mounted() -> FastAPI:
         tailwind=False,
         show_welcome_message=False,
         reconnect_timeout=10.0,
-        # scripts are compressed for each browser anew, in the event loop: the highest level takes five times as long
+        # done in the event loop, for pages each time: the highest level takes five times as long
         gzip_middleware_factory=lambda inner: GZipMiddleware(inner, compresslevel=1),
     )
     return shell
@@ -110,7 +109,7 @@ def _side(visit: Visit, page: Page) -> None:
     with ui.element("aside").classes("side"):
         with ui.element("a").classes("brand") as brand:
             attributes(brand, href="/")
-            attributes(ui.element("img"), src="/_dashboard/mark.svg", alt="", width="26", height="26")
+            attributes(ui.element("img"), src=f"{PLACE}/mark.svg", alt="", width="26", height="26")
             tag("span", "camcount")
         with ui.element("nav").classes("nav") as nav:
             attributes(nav, aria_label=visit.say("shell.pages"))
@@ -163,8 +162,7 @@ def _choices(visit: Visit) -> None:
     switch.on("click", js_handler=f"() => camcount.speak('{other}')")
 
 
-@cache
 def _head(name: str, theme: str) -> str:
     """Style and script of all pages, and those of this page where there are files of its name."""
-    files = ("camcount.css", "camcount.js", "pictures.js", f"{name}.css", f"{name}.js")
-    return f'<script>document.documentElement.dataset.theme = "{theme}";</script>\n{linked(files)}'
+    files = linked("camcount.css", "camcount.js", "pictures.js", f"{name}.css", f"{name}.js")
+    return f'<script>document.documentElement.dataset.theme = "{theme}";</script>\n{files}'
