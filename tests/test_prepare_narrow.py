@@ -15,10 +15,11 @@ from camcount.detection.recognise import recognise
 from camcount.engines.onnx import OnnxEngine
 from camcount.frame import Frame
 from camcount.models.agreement import agreement, answers
+from camcount.models.prepare_forms import convolve_before_stacking
 from camcount.models.prepare_graph import Graph
 from camcount.models.prepare_narrow import Moments, chosen, measure, narrow
-from camcount.models.prepare_nodes import CannotChange
-from camcount.models.prepare_steps import Draft, keep_labels
+from camcount.models.prepare_nodes import CannotChange, sides_of
+from camcount.models.prepare_steps import Draft, in_cheaper_form, keep_labels
 from camcount.models.samples import samples
 
 WANTED = ("person", "bicycle", "car", "motorcycle", "bus", "truck")
@@ -46,6 +47,27 @@ def test_half_the_channels_find_nearly_the_same(data: Path, frames: Sequence[Fra
     old, new = (Graph(content) for content in (draft.files[draft.main], files[draft.main]))
     heads = [[graph.constant(head.input[1]).shape[1] for head, _ in graph.class_heads(6)] for graph in (old, new)]
     assert heads == [[64] * 3, [32] * 3]
+
+
+def test_shapes_said_before_are_kept_where_they_still_hold(data: Path, frames: Sequence[Frame]) -> None:
+    """Runtimes add inside a convolution only where they know that the sides agree."""
+    draft, _ = keep_labels(_draft(data), WANTED)
+    draft, _ = in_cheaper_form(draft, convolve_before_stacking)
+    before = answers(draft.detector(), frames[:2])
+    graph = Graph(draft.files[draft.main])
+    width = graph.graph.value_info.add()
+    head, _ = next(graph.class_heads(len(WANTED)))
+    width.CopyFrom(graph.graph.value_info[0])
+    width.name = head.input[0]
+    for side, size in zip(width.type.tensor_type.shape.dim, (1, 64, 52, 52), strict=True):
+        side.dim_value = size
+    said = {entry.name: sides_of(entry) for entry in graph.graph.value_info}
+    files, _ = narrow(
+        {draft.main: graph.content}, len(WANTED), measure(draft.files, draft.spec, frames[:2], before), 0.5
+    )
+    kept = {entry.name: sides_of(entry) for entry in Graph(files[draft.main]).graph.value_info}
+    assert len(kept) == 4
+    assert kept == {name: sides for name, sides in said.items() if name != head.input[0]}
 
 
 def test_with_all_its_classes_a_model_keeps_its_width(data: Path, frames: Sequence[Frame]) -> None:

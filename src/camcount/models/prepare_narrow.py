@@ -84,7 +84,7 @@ def narrow(
         layers = 0
         for number, reaches in enumerate(pairs):
             layers += _narrowed(graph, reaches, [measured[number, stage] for stage in range(len(reaches))], share)
-        del graph.graph.value_info[:]
+        graph.drop_untrue_shapes()
         changed[size] = graph.content
     return changed, layers
 

@@ -145,6 +145,16 @@ class Nodes:
         entry.type.tensor_type.shape.dim[0].CopyFrom(self.graph.input[0].type.tensor_type.shape.dim[0])
         self.graph.value_info.append(entry)
 
+    def drop_untrue_shapes(self) -> None:
+        """Drops from the file what it says of shapes that a change has made others."""
+        stated = list(self.graph.value_info)
+        del self.graph.value_info[:]
+        shapes = self.shapes()
+        for entry in stated:
+            pairs = zip(shapes.get(entry.name, ()), sides_of(entry), strict=False)
+            if all(now in (0, said) for now, said in pairs):
+                self.graph.value_info.append(entry)
+
     def tidy(self) -> None:
         """Drops nodes and constants that lead nowhere, and puts all nodes behind those that they depend on."""
         nodes = self._needed([output.name for output in self.graph.output])
