@@ -8,7 +8,7 @@ WORKERS ?= 3
 # programs that tests start find what others have compiled before them
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: setup demo demo-video proto test lint types bands unit bench bench-accuracy bench-bounds bench-models bench-doctor \
+.PHONY: setup demo demo-video proto test lint types bands unit bench bench-accuracy bench-bounds bench-models bench-doctor bench-gpu \
 	bench-appearance bench-serving bench-serving-chaos bench-cameras bench-dashboard bench-live bench-kills screenshots \
 	soak clean
 
@@ -116,6 +116,11 @@ bench-models: .venv/ready-dev
 # expected loss of a line against the measured one
 bench-doctor: .venv/ready-dev
 	$(BIN)/python bench/doctor.py
+
+# a GPU beside the processor: boxes, speed, batches, memory; DEVICE=cpu where there is none
+bench-gpu: .venv/ready-dev
+	$(BIN)/python -m bench.gpu_package $(DATA)/weights/yolox_nano_416x416.onnx out/gpu
+	$(BIN)/python -m bench.gpu out/gpu $(DATA)/images/coco128/images --device $(or $(DEVICE),cuda)
 
 # camcount beside LitServe, MLServer and a plain FastAPI server, and beside the machine with no server; wants wrk
 bench-serving: .venv/ready-dev .venv-litserve/ready .venv-mlserver/ready-bench

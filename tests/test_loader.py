@@ -464,6 +464,15 @@ def test_devices_fill_evenly() -> None:
     assert [status.device for status in loader.status().values()] == ["cuda:0", "cuda:1"] * 2
 
 
+def test_what_lies_on_a_gpu_counts_against_its_limit() -> None:
+    """Though the package does not say that it will be put there."""
+    loader = loader_of(Shelf(), devices=("cuda:0",), gpu_memory_limit=2 * MB)
+    for name in "abc":
+        use(loader, name)
+    states = [status.state.value for status in loader.status().values()]
+    assert states.count("ready") == 2
+
+
 @pytest.mark.parametrize("limits", [{"max_models_in_memory": 2}, {"memory_limit": 2 * MB}])
 def test_four_models_under_a_limit_of_two_asked_by_eight_threads(limits: dict[str, int]) -> None:
     """No wrong answer, no more than two in memory at any moment, and everybody is served."""

@@ -170,6 +170,13 @@ def test_providers_go_by_short_and_long_names(tmp_path: Path, provider: str) -> 
     OnnxEngine(doubling_model(tmp_path / "double.onnx"), providers=[provider])
 
 
+def test_a_device_names_a_provider(tmp_path: Path) -> None:
+    """As a server's ``devices`` have it; one that is not there is told of like a provider."""
+    OnnxEngine(doubling_model(tmp_path / "double.onnx"), device="cpu")
+    with pytest.raises(UsageError, match=r"'abacus:1'.*cpu"):
+        OnnxEngine(doubling_model(tmp_path / "double.onnx"), device="abacus:1")
+
+
 def test_unknown_provider_lists_those_there_are(tmp_path: Path) -> None:
     """A provider that this build lacks is refused with the choice there is."""
     with pytest.raises(UsageError, match=r"'abacus'.*cpu"):

@@ -145,6 +145,23 @@ def test_pictures_that_wait_go_through_together_where_batching_is_on(make: Make,
     assert {answer.batch for answer in answers} <= {1, 2, 3, 4}
 
 
+def test_a_picture_waits_for_company_only_while_all_others_compute(make: Make, faults: Faults) -> None:
+    """A GPU that is idle gains nothing from a fuller batch; one that is busy will take all that came meanwhile."""
+    replicas = make(replicas=2, batch=4, batch_size=4, max_batch_size=4, batch_timeout=0.1)
+    begun = time.monotonic()
+    _ask(replicas, 1)
+    assert time.monotonic() - begun < 0.09
+    faults.hangs |= {0, 1}
+    replicas.submit(job(100, submitted=time.monotonic()))
+    assert _until(lambda: any(state.busy for state in replicas.states()))
+    faults.hangs.clear()
+    jobs = [job(index, submitted=time.monotonic()) for index in range(3)]
+    for one in jobs:
+        replicas.submit(one)
+        time.sleep(0.01)
+    assert {one.future.result(10).batch for one in jobs} == {3}
+
+
 def test_requests_with_other_thresholds_are_not_put_together(make: Make, faults: Faults) -> None:
     """One pass of the model has one set of thresholds."""
     replicas = make(replicas=1, batch=8, batch_size=8, max_batch_size=8, batch_timeout=0.05)

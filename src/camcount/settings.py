@@ -118,6 +118,7 @@ class LoadingOptions(BaseModel):
     loading_timeout: Annotated[float, Field(gt=0)] = 60.0
     retry_attempts: Annotated[int, Field(ge=0)] = 2
     retry_delay: Annotated[float, Field(ge=0)] = 1.0
+    devices: Words = ("cpu",)
 
     def settled(self) -> LoadingSettings:
         """The same for a loader.

@@ -48,9 +48,8 @@ def serve(
     }
     settings = load_server_settings(config, flags)
     if replicas is not None:
-        from dataclasses import replace
-
-        settings = settings.model_copy(update={"serving": replace(settings.serving, replicas=replicas)})
+        serving = settings.serving.with_replicas(replicas, settings.serving.max_replicas)
+        settings = settings.model_copy(update={"serving": serving})
     from camcount.server import serve as run  # after what may be wrong, for it takes seconds
 
     run(settings, _tell)

@@ -35,7 +35,9 @@ class OnnxEngine:
         threads: threads inside one `run`. One thread per call and several calls at once give more pictures per
             second than several threads per call; more threads shorten a single call.
         providers: names of ONNX Runtime execution providers in order of preference, long
-            (``CUDAExecutionProvider``) or short (``cuda``); the processor unless told otherwise.
+            (``CUDAExecutionProvider``) or short (``cuda``), with the number of the device if there are several
+            (``cuda:1``); ``device`` unless told otherwise.
+        device: one provider.
 
     Attributes:
         metadata: what the exporting program wrote into the file, such as class names.
@@ -48,12 +50,19 @@ class OnnxEngine:
 
     concurrency = 0
 
-    def __init__(self, path: str | Path | bytes, *, threads: int = 1, providers: Sequence[str] | None = None) -> None:
+    def __init__(
+        self,
+        path: str | Path | bytes,
+        *,
+        threads: int = 1,
+        providers: Sequence[str] | None = None,
+        device: str = "cpu",
+    ) -> None:
         self.path = Path("model in memory") if isinstance(path, bytes) else Path(path)
-        wanted = _provider_names(providers)
+        wanted = _placed(providers or [device])
         source = path if isinstance(path, bytes) else _existing(self.path)
         self._session = _open_session(source, self.path, threads, wanted)
-        refused = [name for name in wanted if name not in self._session.get_providers()]
+        refused = [name for name, _ in wanted if name not in self._session.get_providers()]
         if refused:
             raise ModelLoadFailed(
                 f"{self.path}: {refused[0]} is part of ONNX Runtime here but did not start: "
@@ -74,17 +83,19 @@ class OnnxEngine:
         """Nothing is left to do: the session goes when nobody uses it any more."""
 
 
-def _provider_names(providers: Sequence[str] | None) -> list[str]:
+def _placed(providers: Sequence[str]) -> list[tuple[str, dict[str, str]]]:
+    """Providers' long names, each with its options."""
     available: list[str] = ort.get_available_providers()
     by_short_name = {_short(name): name for name in available}
-    names = []
-    for provider in providers or ["cpu"]:
-        name = by_short_name.get(_short(provider))
+    placed = []
+    for provider in providers:
+        kind, _, number = provider.partition(":")
+        name = by_short_name.get(_short(kind))
         if name is None:
             offered = ", ".join(sorted(by_short_name))
             raise UsageError(f"no ONNX Runtime provider {provider!r} on this machine: choose from {offered}")
-        names.append(name)
-    return names
+        placed.append((name, {"device_id": number} if number else {}))
+    return placed
 
 
 def _short(provider: str) -> str:
@@ -99,7 +110,9 @@ def _existing(path: Path) -> str:
     return str(path)
 
 
-def _open_session(source: str | bytes, path: Path, threads: int, providers: list[str]) -> ort.InferenceSession:
+def _open_session(
+    source: str | bytes, path: Path, threads: int, providers: list[tuple[str, dict[str, str]]]
+) -> ort.InferenceSession:
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1

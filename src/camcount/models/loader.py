@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
@@ -307,6 +307,9 @@ class Loader:
     def _reserve(self, copy: _Copy, wanted: Footprint) -> bool:
         """Whether the copy has room now; if not, models that were in its way are leaving."""
         with self._changed:
+            device = self._least_filled()
+            if not device.startswith("cpu"):
+                wanted = replace(wanted, gpu_bytes=wanted.gpu_bytes or wanted.bytes)
             self._require_possible(copy, wanted)
             while (going := self._in_the_way(wanted)) is None:
                 copy.short_of_room = True
@@ -320,7 +323,7 @@ class Loader:
             if going:
                 return False
             copy.short_of_room = False
-            copy.device = self._least_filled()
+            copy.device = device
             copy.taken = wanted
             return True
 

@@ -118,5 +118,8 @@ def give_back() -> None:
     as large as the largest set of models it ever had.
     """
     gc.collect()  # replicas know each other in circles: left to chance, ten reloads pile up before they go
+    # PyTorch keeps what was freed on a GPU for itself; it is asked only where it is in use
+    if (torch := sys.modules.get("torch")) is not None and torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
     if (trim := _malloc_trim()) is not None:
         trim(0)

@@ -106,6 +106,8 @@ def resolve_detector(
     wanted = parse_reference(reference)
     trust = trust or Trust()
     trust.check_file(wanted)
+    if wanted.kind == "file" and device is not None:
+        providers = providers or [device]
     if wanted.kind in ("built-in", "file"):
         return detector_for(reference, providers=providers, nms_iou=nms_iou, **of_file, **shared)  # type: ignore[arg-type]
     if wanted.kind == "remote":

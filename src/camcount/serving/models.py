@@ -42,7 +42,8 @@ class FoundReplicas:
     @property
     def footprint(self) -> Footprint:
         """Of the most replicas that there may be."""
-        most = self.options.max_replicas or self.options.replicas
+        options = self._options("cpu")
+        most = options.max_replicas or options.replicas
         one = self.found.footprint
         return Footprint(one.bytes * most, one.gpu_bytes * most)
 
@@ -52,7 +53,7 @@ class FoundReplicas:
         replicas = Replicas(
             self.target.key,
             Makers(local=lambda: Worker(self.found.open(device)), remote=remote),
-            self.options,
+            self._options(device),
             batch=self._batch(device),
             weight=self.target.served.weight,
         )
@@ -69,9 +70,17 @@ class FoundReplicas:
 
     def _batch(self, device: str) -> int:
         """On a processor a batch only makes the first picture wait for the last."""
-        on_gpu = self.found.footprint.gpu_bytes > 0 or not device.startswith("cpu")
-        together = self.options.batching == "on" or (self.options.batching == "auto" and on_gpu)
+        together = self.options.batching == "on" or (self.options.batching == "auto" and self._on_gpu(device))
         return self.options.max_batch_size if together else 1
+
+    def _options(self, device: str) -> ServingOptions:
+        if not self._on_gpu(device):
+            return self.options
+        least, most = self.options.gpu_replicas, self.options.max_replicas
+        return replace(self.options, replicas=least, max_replicas=max(least, most) if most else None)
+
+    def _on_gpu(self, device: str) -> bool:
+        return self.found.footprint.gpu_bytes > 0 or not device.startswith("cpu")
 
 
 class Models:
@@ -103,9 +112,9 @@ class Models:
         options = self._options
         if served.replicas is not None:
             most = max(served.replicas, options.max_replicas) if options.max_replicas else None
-            options = replace(options, replicas=served.replicas, max_replicas=most)
+            options = options.with_replicas(served.replicas, most)
         if target.source in IN_ORDER:
-            options = replace(options, replicas=1, max_replicas=None)
+            options = options.with_replicas(1)
         found = find_model(target.source, **opening)
         self._accuracy[key] = found.accuracy
         return FoundReplicas(target, found, options, opening, self._keep)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass, field, replace
+from typing import Literal, Self
 
 from camcount.errors import UsageError
 from camcount.serving.fallback import StandIn
@@ -69,6 +69,7 @@ class ServingOptions:
     Attributes:
         replicas: how many of each model, each with a thread and a session of its own; one per core, and one
             more that computes while another waits for its turn in Python, unless given.
+        gpu_replicas: how many of a model on a GPU: one computes, one prepares pictures, one gathers them.
         max_replicas: up to so many under load that lasts, and down to ``replicas`` again when it is over; unless
             given, there are never more.
         scale_up_after, scale_down_after: seconds that load, and quiet, must last for that.
@@ -77,9 +78,10 @@ class ServingOptions:
         request_timeout: seconds until a request without a deadline of its own is given up.
         balancing: ``shared`` lets whichever replica is free take the next request; ``hybrid`` has remote endpoints
             take what local replicas cannot keep up with (``overflow`` requests waiting) or all, if none is left.
-        batching: ``auto`` has models on a GPU take several pictures together, where that is faster.
+        batching: ``auto`` has models on a GPU take several pictures together.
         batch_size, max_batch_size: pictures that a batch waits for, and may hold; at most 64.
-        batch_timeout: seconds that the first picture of a batch waits for others; at most 0.1.
+        batch_timeout: the most seconds that the first picture of a batch waits for others, and only while all other
+            replicas are at work; at most 0.1.
         retry_attempts: how often a request that a replica failed is given to another one.
         breaker_threshold, breaker_recovery: failures in a row after which a replica is left alone, and seconds until
             it is tried again.
@@ -89,6 +91,7 @@ class ServingOptions:
     """
 
     replicas: int = field(default_factory=lambda: cores() + 1)
+    gpu_replicas: int = 3
     max_replicas: int | None = None
     scale_up_after: float = 5.0
     scale_down_after: float = 60.0
@@ -110,7 +113,7 @@ class ServingOptions:
     alias_refresh: float = 5.0
 
     def __post_init__(self) -> None:
-        _above_zero(self, "replicas", "queue", "request_timeout", "batch_size", "breaker_threshold")
+        _above_zero(self, "replicas", "gpu_replicas", "queue", "request_timeout", "batch_size", "breaker_threshold")
         _above_zero(self, "breaker_recovery", "health_interval", "health_timeout", "alias_refresh", "overflow")
         if not 0 < self.confidence < 1:
             raise UsageError(f"confidence {self.confidence} must lie between 0 and 1")
@@ -122,6 +125,10 @@ class ServingOptions:
             raise UsageError(f"max_replicas {self.max_replicas} must not be below replicas {self.replicas}")
         if self.retry_attempts < 0:
             raise UsageError(f"retry_attempts {self.retry_attempts} must not be below 0")
+
+    def with_replicas(self, replicas: int, most: int | None = None) -> Self:
+        """The same with another number of replicas, wherever a model runs."""
+        return replace(self, replicas=replicas, gpu_replicas=replicas, max_replicas=most)
 
 
 def _above_zero(options: object, *names: str) -> None:

@@ -21,6 +21,9 @@ from camcount.stats import ReplicaState
 _TICK_S = 0.25
 """How long a replica that may not take a job sleeps before it looks again."""
 
+_GLANCE_S = 0.001
+"""How long a batch waits for another picture before it looks whether waiting still costs nothing."""
+
 
 @dataclass(frozen=True, slots=True)
 class Lot:
@@ -43,6 +46,7 @@ class Replica:
         batch: how many pictures may go through the model together.
         remote: the address, where the model runs elsewhere.
         may: whether it may take jobs at the moment, beside its breaker.
+        gathers: whether a batch that is not full had better wait for more.
     """
 
     def __init__(
@@ -57,6 +61,7 @@ class Replica:
         remote: str = "",
         weight: float = 1.0,
         may: Callable[[], bool] = lambda: True,
+        gathers: Callable[[Replica], bool] = lambda replica: False,
     ) -> None:
         self.name = name
         self.remote = remote
@@ -72,6 +77,7 @@ class Replica:
         self._failed = failed
         self._batch = batch
         self._may = may
+        self._gathers = gathers
         self._lot: Lot | None = None
         self._used_at = time.monotonic()
         self._lock = threading.Lock()
@@ -168,16 +174,19 @@ class Replica:
         return self._may() and self.name not in job.tried
 
     def _company(self, first: Job) -> list[Job]:
-        """Further jobs for the same batch: what is there, and what comes before the first has waited too long."""
+        """Further jobs for the same batch: what is there, and what comes while waiting costs nothing."""
         jobs: list[Job] = []
         until = time.monotonic() + self._options.batch_timeout
         while len(jobs) + 1 < self._batch:
             enough = len(jobs) + 1 >= self._options.batch_size
-            left = 0.0 if enough else max(0.0, until - time.monotonic())
-            job = self.queue.take(left, lambda job: self._wants(job) and _same_kind(job, first))
-            if job is None:
+            waits = not enough and time.monotonic() < until and self._gathers(self)
+            job = self.queue.take(
+                _GLANCE_S if waits else 0.0, lambda job: self._wants(job) and _same_kind(job, first)
+            )
+            if job is not None:
+                jobs.append(job)
+            elif not waits:
                 break
-            jobs.append(job)
         return jobs
 
     def _try(self, worker: Worker) -> None:

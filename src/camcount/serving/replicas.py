@@ -164,6 +164,7 @@ class Replicas:
             self._failed,
             batch=self._batch,
             weight=self._weight,
+            gathers=self._others_compute,
         )
         self._start(replica)
 
@@ -197,6 +198,14 @@ class Replicas:
     def _local(self) -> list[Replica]:
         with self._lock:
             return [replica for replica in self._replicas if not replica.remote]
+
+    def _others_compute(self, replica: Replica) -> bool:
+        """Whether all other replicas are at work: then the GPU has something to do while a batch gathers.
+
+        As long as one is idle, nothing is gained by making the first picture wait.
+        """
+        others = [other for other in self._local() if other is not replica]
+        return bool(others) and all(other.in_flight for other in others)
 
     def _is_overflowing(self) -> bool:
         return len(self._shared) >= self._options.overflow or not any(r.open for r in self._local())
@@ -262,6 +271,7 @@ class Replicas:
             batch=self._batch,
             remote=replica.remote,
             weight=replica.weight,
+            gathers=self._others_compute,
         )
         fresh.breaker, fresh.errors, fresh.answered = replica.breaker, replica.errors + 1, replica.answered
         with self._lock:
