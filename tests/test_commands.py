@@ -177,6 +177,17 @@ def test_vehicles_on_real_roads(
         assert abs(line["counted"][direction] - line["true"][direction]) <= within, line
 
 
+def test_a_model_can_be_put_on_a_device(camcount: Terminal, data: Path, yolox: Path) -> None:
+    """One that this machine lacks is named, and nothing is counted elsewhere in its stead."""
+    video, line = data / "videos" / "people-walking.mp4", "gate=0.1,0.5,0.9,0.5"
+    there = ("count", video, "--model", yolox, "--line", line, "--duration", "0.5s", "--json", "--device")
+    assert camcount(*there, "cpu").json["lines"]["gate"]["in"] == 0
+    for further in ((), ("--data-plane",)):
+        refused = camcount(*there, "abacus:1", *further)
+        assert (refused.status, refused.out) == (2, "")
+        assert "'abacus:1'" in refused.err
+
+
 def test_nobody_is_counted_where_nobody_is(camcount: Terminal, data: Path, yolox: Path) -> None:
     """Bottles on a table: no person and no vehicle."""
     said = camcount(

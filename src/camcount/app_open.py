@@ -80,8 +80,9 @@ def open_detector(settings: ModelSettings, labels: Sequence[str] | None = None) 
         from camcount.serving.options import ServingOptions
 
         options = ServingOptions(replicas=settings.threads or cores())
-        return EmbeddedDetector(settings.model, labels=labels, options=options, opening=opening)
-    return resolve_detector(settings.model, labels=labels, **opening)
+        device = settings.device or "cpu"
+        return EmbeddedDetector(settings.model, labels=labels, options=options, device=device, opening=opening)
+    return resolve_detector(settings.model, labels=labels, device=settings.device, **opening)
 
 
 def trust_of(settings: ModelSettings) -> Trust:

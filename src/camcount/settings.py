@@ -99,6 +99,7 @@ class ModelSettings(BaseModel):
     nms_iou: Unit | None = None
     label_map: Annotated[dict[str, str] | None, BeforeValidator(_pairs)] = None
     providers: Words | None = None
+    device: str | None = None
     threads: Annotated[int | None, Field(ge=1, le=256)] = None
     data_plane: bool = False
     require_signed_models: bool = False

@@ -59,6 +59,7 @@ def run(
     nms_iou: options.NmsIou = None,
     label_map: options.LabelMap = None,
     providers: options.Providers = None,
+    device: options.Device = None,
     threads: options.Threads = None,
     tracker: options.Tracker = None,
     appearance: options.Appearance = None,

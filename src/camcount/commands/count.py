@@ -44,6 +44,7 @@ def count(
     nms_iou: options.NmsIou = None,
     label_map: options.LabelMap = None,
     providers: options.Providers = None,
+    device: options.Device = None,
     threads: options.Threads = None,
     data_plane: Annotated[
         bool | None,

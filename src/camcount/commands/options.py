@@ -41,6 +41,7 @@ Labels = Annotated[
     str | None, typer.Option(help="Only these labels, comma separated; 'vehicle' is car, truck, bus, …")
 ]
 Providers = Annotated[str | None, typer.Option(help="ONNX Runtime execution providers, comma separated.")]
+Device = Annotated[str | None, typer.Option(help="Where the model runs: cpu, cuda, cuda:1. [cpu]")]
 Threads = Annotated[int | None, typer.Option(help="Frames detected at the same time. [one per core]")]
 Line = Annotated[
     list[str] | None,

@@ -7,6 +7,7 @@ from typing import Any
 
 from camcount.detections import Detections
 from camcount.frame import Frame
+from camcount.models.loading import LoadingSettings
 from camcount.serving.dataplane import DataPlane
 from camcount.serving.options import ServedModel, ServingOptions
 
@@ -20,6 +21,7 @@ class EmbeddedDetector:
         model: as ``--model`` takes it.
         labels: keep only these.
         options: replicas and times.
+        device: where the model runs.
         opening: for `camcount.models.opening.find_model`.
 
     Raises:
@@ -32,10 +34,13 @@ class EmbeddedDetector:
         *,
         labels: Sequence[str] | None = None,
         options: ServingOptions | None = None,
+        device: str = "cpu",
         opening: Mapping[str, Any] | None = None,
     ) -> None:
         given = {**(opening or {}), "labels": labels}
-        self._plane = DataPlane({_NAME: ServedModel(model=model)}, options=options, opening=given)
+        served = {_NAME: ServedModel(model=model)}
+        loading = LoadingSettings(devices=(device,))
+        self._plane = DataPlane(served, options=options, loading=loading, opening=given)
         try:
             self._detector = self._plane.detector(_NAME)
         except BaseException:
