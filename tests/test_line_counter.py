@@ -197,5 +197,5 @@ def test_a_side_counts_when_kept_or_when_clear(held_s: float, depth: float, coun
 def test_a_track_that_ends_needs_less() -> None:
     """What is lost beyond the line was on its way."""
     assert kept_at_end(CrossingSettings(), Open(home=-1), 0.1, 0.2)
-    assert not kept_at_end(CrossingSettings(), Open(home=-1), 0.1, 0.05)
+    assert not kept_at_end(CrossingSettings(), Open(home=-1), 0.1, 0.04)
     assert not kept_at_end(CrossingSettings(u_turn_s=1.0), Open(home=-1), 0.1, 0.2)

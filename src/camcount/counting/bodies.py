@@ -40,7 +40,7 @@ class BodySettings:
     """
 
     stature_s: float = 1.0
-    stature_share: float = 0.6
+    stature_share: float = 0.75
     hidden: float = 0.8
     trusted: float = 0.5
     steady_s: float = 0.1

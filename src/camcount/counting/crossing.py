@@ -34,7 +34,7 @@ class CrossingSettings:
     clear: float = 0.35
     travel: float = 0.08
     first_clear: float = 0.1
-    end_clear: float = 0.1
+    end_clear: float = 0.05
     sure: float = 0.25
     lost_s: float = 0.9
     join_s: float = 2.0
@@ -43,7 +43,7 @@ class CrossingSettings:
     alike: float = 0.8
     rest_s: float = 60.0
     extrapolate_s: float = 0.5
-    extrapolate_frames: float = 2.5
+    extrapolate_frames: float = 3.2
     slow_interval_s: float = 0.08
     before_s: float = 0.3
     before_sure: float = 0.5
