@@ -25,11 +25,11 @@ class ByteTracker:
         *,
         high: float = 0.5,
         low: float = 0.1,
-        birth: float = 0.6,
+        birth: float = 0.5,
         first_limit: float = 0.8,
         second_limit: float = 0.5,
         third_limit: float = 0.7,
-        keep_s: float = 1.0,
+        keep_s: float = 1.5,
         noise: Noise | None = None,
     ) -> None:
         self._high, self._low, self._birth = high, low, birth
