@@ -46,7 +46,7 @@ class CamcountSettings:
     size: float = 0.15
     likeness: float = 4.0
     margin: float = 0.05
-    margin_per_s: float = 0.2
+    margin_per_s: float = 0.1
     stranger: float = 3.0
     camera: float = 0.05
     witnesses: int = 3
@@ -76,7 +76,7 @@ class CamcountTracker:
     ) -> None:
         self._settings = settings or CamcountSettings()
         self._looks = looks
-        self._all = Population(life or Life(confirm_score=0.35), noise or Noise())
+        self._all = Population(life or Life(confirm_score=0.35, keep_tentative_s=0.6), noise or Noise())
         self._kinds = Kinds()
 
     def update(self, detections: Detections, time_s: float) -> Tracks:
