@@ -207,9 +207,12 @@ def test_thinning_is_even(rate: float, fps: float, kept: Sequence[int]) -> None:
 
 
 @settings(max_examples=25, deadline=None)
-@given(st.floats(1, 25), st.lists(st.floats(-0.005, 0.005), min_size=300, max_size=300))
+@given(st.floats(1, 23), st.lists(st.floats(-0.005, 0.005), min_size=300, max_size=300))
 def test_thinning_does_not_drift(fps: float, jitter: list[float]) -> None:
-    """Ten seconds at 30 frames per second with jitter give the wanted rate, and no gap of two frames too many."""
+    """Ten seconds at 30 frames per second with jitter give the wanted rate, and no gap of two frames too many.
+
+    Up to 23 a second: frames that jitter are up to 43 ms apart, and a shorter slot may have none.
+    """
     source = AtRate(Given([n / 30 + late for n, late in enumerate(jitter)]), fps)
     passed = times(source)
     assert 10 * fps - 1 <= len(passed) <= 10 * fps + 2

@@ -37,7 +37,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def counted(home: Path) -> Path:
     """The events of the demo scene, as the command line counts them."""
     events = home / "crossings.jsonl"
-    command = [sys.executable, "-m", "camcount", "count", "demo:street", "--duration", "20s", "--events", str(events)]
+    command = [sys.executable, "-m", "camcount", "count", "demo:street", "--duration", "30s", "--events", str(events)]
     subprocess.run([*command, "--line", "door=0.1,0.6,0.9,0.6"], check=True, capture_output=True)
     return events
 
