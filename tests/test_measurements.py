@@ -274,7 +274,8 @@ def test_a_killed_server_loses_one_bucket_at_most(database: Database) -> None:
         kept = int(connection.execute(select(func.sum(TABLE.c.requests))).scalar() or 0)
     assert kept > 0
     missing = moments[kept - 1 :]  # none at all, if it was killed just after a step was written
-    assert not missing or missing[-1] - missing[0] <= 1.5  # the step, and the write of the one before on a busy machine
+    # the step, and the write of the one before on a busy machine
+    assert not missing or missing[-1] - missing[0] <= 1.5
 
 
 def test_measurements_wait_for_a_database_that_is_away(caplog: pytest.LogCaptureFixture) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json as json_module
-import urllib.error
-import urllib.request
 from typing import Annotated, Any
 
 import typer
@@ -33,6 +31,9 @@ def counts(
 
 
 def _asked(server: str) -> list[dict[str, Any]]:
+    import urllib.error
+    import urllib.request
+
     from camcount.errors import ServiceError, UsageError
 
     if not server.startswith(("http://", "https://")):
