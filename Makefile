@@ -8,8 +8,8 @@ WORKERS ?= 3
 # programs that tests start find what others have compiled before them
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: setup demo demo-video proto test lint types bands unit bench bench-accuracy bench-bounds bench-models bench-doctor bench-gpu \
-	bench-appearance bench-serving bench-serving-chaos bench-cameras bench-dashboard bench-live bench-kills screenshots \
+.PHONY: setup demo demo-video proto test lint types bands unit bench bench-accuracy bench-bounds bench-models bench-doctor \
+	bench-gpu bench-appearance bench-serving bench-serving-chaos bench-cameras bench-dashboard bench-live bench-kills screenshots \
 	soak clean
 
 setup: .venv/ready-dev .venv-mlserver/ready .venv-mlflow/ready .venv-triton/ready
@@ -111,7 +111,7 @@ bench-bounds: .venv/ready-dev
 # prepared models against plain ones; memory of loading and unloading
 bench-models: .venv/ready-dev
 	$(BIN)/python bench/prepared.py
-	$(BIN)/python bench/loader_memory.py
+	$(BIN)/python bench/loader_memory.py $(DATA)/weights/yolox_nano_416x416.onnx
 
 # expected loss of a line against the measured one
 bench-doctor: .venv/ready-dev

@@ -17,12 +17,11 @@ from pathlib import Path
 from threading import Semaphore
 from typing import Any
 
-import cv2
 from rich.console import Console
 from rich.table import Table
 
 from camcount.detections import Detections
-from camcount.frame import Frame, Image
+from camcount.frame import Frame
 from camcount.models.agreement import agreement, answers
 from camcount.models.loader import Loader
 from camcount.models.loading import LoadingSettings
@@ -30,6 +29,7 @@ from camcount.models.memory import resident_bytes
 from camcount.models.opening import find_model
 from camcount.models.package import Package, open_package
 from camcount.models.packaged import detector_of
+from camcount.models.samples import samples
 from camcount.monitoring.process import gpus
 from camcount.serving.dataplane import DataPlane
 from camcount.serving.options import Batching, ServedModel, ServingOptions
@@ -41,10 +41,10 @@ def main() -> None:
     """Prints what was found."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("package", type=Path)
-    parser.add_argument("pictures", type=Path, help="a folder of JPEG files")
+    parser.add_argument("pictures", type=Path, help="a folder of pictures, or a video")
     parser.add_argument("--device", default="cuda")
     given = parser.parse_args()
-    frames = [pictured(path, number) for number, path in enumerate(sorted(given.pictures.glob("*.jp*g")))]
+    frames = samples([str(given.pictures)], 48)
     package = open_package(given.package)
     for gpu in gpus():
         print(f"GPU {gpu.index}: {gpu.used_bytes / 1e6:.0f} of {gpu.total_bytes / 1e6:.0f} MB, busy {gpu.busy:.0%}")
@@ -52,17 +52,6 @@ def main() -> None:
     loading = LoadingSettings(devices=(given.device,))
     served(package, loading, frames)
     memory(package, loading, frames[0])
-
-
-def pictured(path: Path, number: int) -> Frame:
-    """A file as a frame."""
-    image: Image = cv2.imread(str(path), cv2.IMREAD_COLOR)  # type: ignore[assignment]
-    height, width = image.shape[:2]
-
-    def render(across: int, down: int) -> Image:
-        return image if (across, down) == (width, height) else cv2.resize(image, (across, down))  # type: ignore[return-value]
-
-    return Frame(index=number, time_s=float(number), width=width, height=height, render=render)
 
 
 def compare(package: Package, device: str, frames: Sequence[Frame]) -> None:

@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
-from tests.model_exports import Graph, torch_operators
+from tests.model_exports import Graph, torch_module, torch_operators
 
 from camcount.models.describe import Description, describe
 from camcount.models.package import open_package, seal
@@ -23,27 +23,12 @@ def reshape(given: Sequence[Any], _: Mapping[str, Any]) -> Any:
     return given[0].reshape([given[0].shape[0], *given[1].tolist()[1:]])
 
 
-class Detector(torch.nn.Module):
-    """The graph, its weights as buffers, so that they move with it."""
-
-    def __init__(self, graph: Graph) -> None:
-        super().__init__()
-        self._graph = graph
-        self._names = {name: f"weight_{number}" for number, name in enumerate(graph.weights())}
-        for name, array in graph.weights().items():
-            self.register_buffer(self._names[name], torch.tensor(array))
-
-    def forward(self, images: torch.Tensor) -> Any:
-        """Pictures to what the ONNX file gives."""
-        weights = {name: getattr(self, attribute) for name, attribute in self._names.items()}
-        return self._graph.walk(images, {**torch_operators(), "Reshape": reshape}, weights)
-
-
 def main() -> None:
     """Writes the package."""
     model, folder = Path(sys.argv[1]), Path(sys.argv[2])
     graph = Graph(model)
-    traced = torch.jit.trace(Detector(graph).eval(), (torch.zeros(graph.shape),))  # type: ignore[no-untyped-call]
+    module = torch_module(graph, {**torch_operators(), "Reshape": reshape})
+    traced = torch.jit.trace(module, (torch.zeros(graph.shape),))  # type: ignore[no-untyped-call]
     with TemporaryDirectory() as place:
         package = describe(model, Path(place) / "described", Description(name="gpu"))
         manifest = package.manifest.model_copy(

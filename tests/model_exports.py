@@ -157,11 +157,9 @@ def tensorflow_operators() -> dict[str, Operator]:
     }
 
 
-def export_torch(path: Path, folder: Path) -> None:
-    """``detector.pt`` (TorchScript) and ``detector.pt2`` (exported program)."""
+def torch_module(graph: Graph, operators: Mapping[str, Operator]) -> Any:
+    """The graph as PyTorch's own module, its weights as buffers, so that they move with it."""
     import torch
-
-    graph, operators = Graph(path), torch_operators()
 
     class Detector(torch.nn.Module):
         def __init__(self) -> None:
@@ -174,9 +172,17 @@ def export_torch(path: Path, folder: Path) -> None:
             weights = {name: getattr(self, attribute) for name, attribute in self.names.items()}
             return graph.walk(images, operators, weights)
 
-    example = (torch.zeros(graph.shape),)
-    torch.export.save(torch.export.export(Detector().eval(), example), folder / "detector.pt2")
-    traced = torch.jit.trace(Detector().eval(), example)  # type: ignore[no-untyped-call]
+    return Detector().eval()
+
+
+def export_torch(path: Path, folder: Path) -> None:
+    """``detector.pt`` (TorchScript) and ``detector.pt2`` (exported program)."""
+    import torch
+
+    graph = Graph(path)
+    module, example = torch_module(graph, torch_operators()), (torch.zeros(graph.shape),)
+    torch.export.save(torch.export.export(module, example), folder / "detector.pt2")
+    traced = torch.jit.trace(module, example)  # type: ignore[no-untyped-call]
     torch.jit.save(traced, folder / "detector.pt")
 
 

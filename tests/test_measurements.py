@@ -272,7 +272,7 @@ def test_a_killed_server_loses_one_bucket_at_most(database: Database) -> None:
     process.stdout.close()
     with database.reading() as connection:
         kept = int(connection.execute(select(func.sum(TABLE.c.requests))).scalar() or 0)
-    assert kept > 0
+    assert 0 < kept <= len(moments) + 2  # the first line was read before, the last may not have been written
     missing = moments[kept - 1 :]  # none at all, if it was killed just after a step was written
     # the step, and the write of the one before on a busy machine
     assert not missing or missing[-1] - missing[0] <= 1.5

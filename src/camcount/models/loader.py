@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
@@ -308,14 +308,13 @@ class Loader:
         """Whether the copy has room now; if not, models that were in its way are leaving."""
         with self._changed:
             device = self._least_filled()
-            if not device.startswith("cpu"):
-                wanted = replace(wanted, gpu_bytes=wanted.gpu_bytes or wanted.bytes)
-            self._require_possible(copy, wanted)
-            while (going := self._in_the_way(wanted)) is None:
+            self._require_possible(copy, wanted.on(device))
+            while (going := self._in_the_way(wanted.on(device))) is None:
                 copy.short_of_room = True
                 self._changed.wait()
                 if copy.abandoned:
                     break
+                device = self._least_filled()
             if copy.abandoned:
                 raise _Abandoned
             for other in going or ():
@@ -324,7 +323,7 @@ class Loader:
                 return False
             copy.short_of_room = False
             copy.device = device
-            copy.taken = wanted
+            copy.taken = wanted.on(device)
             return True
 
     def _require_possible(self, copy: _Copy, wanted: Footprint) -> None:

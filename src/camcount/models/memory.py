@@ -8,7 +8,7 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -32,12 +32,25 @@ def parse_size(text: str | int) -> int:
     return int(float(match[1]) * _UNITS[match[2].upper()])
 
 
+def is_processor(device: str) -> bool:
+    """Whether that is the processor itself and no GPU beside it.
+
+    >>> is_processor("cpu"), is_processor("cuda:0")
+    (True, False)
+    """
+    return device.partition(":")[0] == "cpu"
+
+
 @dataclass(frozen=True, slots=True)
 class Footprint:
     """What one model takes: bytes of main memory and bytes of GPU memory."""
 
     bytes: int = 0
     gpu_bytes: int = 0
+
+    def on(self, device: str) -> Footprint:
+        """The same with the model on that device, which its package may not know of."""
+        return self if is_processor(device) else replace(self, gpu_bytes=self.gpu_bytes or self.bytes)
 
     def __add__(self, other: Footprint) -> Footprint:
         return Footprint(self.bytes + other.bytes, self.gpu_bytes + other.gpu_bytes)

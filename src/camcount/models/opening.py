@@ -19,7 +19,7 @@ from camcount.detections import Detections
 from camcount.engines.select import engine_for
 from camcount.errors import ModelLoadFailed, UsageError
 from camcount.frame import Frame, Image
-from camcount.models.memory import Footprint
+from camcount.models.memory import Footprint, is_processor
 from camcount.models.package import Package, open_package
 from camcount.models.packaged import detector_of
 from camcount.models.references import Reference, parse_reference
@@ -207,8 +207,7 @@ class FoundModel:
 
     def open(self, device: str) -> Detector:
         """Loads it; ``cpu`` leaves the place to the manifest."""
-        kind, _, _ = device.partition(":")
-        placing: dict[str, Any] = {} if kind == "cpu" else {"device": device}
+        placing: dict[str, Any] = {} if is_processor(device) else {"device": device}
         return resolve_detector(self.reference, **{**placing, **self.options})
 
     def warm_up(self, detector: Detector) -> None:

@@ -80,7 +80,7 @@ class FoundReplicas:
         return replace(self.options, replicas=least, max_replicas=max(least, most) if most else None)
 
     def _on_gpu(self, device: str) -> bool:
-        return self.found.footprint.gpu_bytes > 0 or not device.startswith("cpu")
+        return self.found.footprint.on(device).gpu_bytes > 0
 
 
 class Models:
