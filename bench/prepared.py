@@ -82,8 +82,8 @@ def main() -> None:
     by_video = {video: samples([str(video)], given.frames) for video in videos}
     folder = Path(tempfile.mkdtemp(prefix="camcount-bench-"))
     try:
-        # prepared on every fourth picture, judged on all of them
-        package = packaged(given.model, [f for frames in by_video.values() for f in frames[::4]], folder / "p", 3)
+        # prepared on every other picture (fitted to every fourth), judged on all of them
+        package = packaged(given.model, [f for frames in by_video.values() for f in frames[::2]], folder / "p", 3)
         report(given.model, package, grouped(package, by_video), given.rounds)
     finally:
         shutil.rmtree(folder)

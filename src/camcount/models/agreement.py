@@ -51,7 +51,7 @@ def agreement(plain: Sequence[Detections], other: Sequence[Detections], labels: 
     """Compares two detectors' answers about the same pictures, in the same order, for some labels only."""
     missed = extra = plain_sure = other_sure = 0
     for first, second in zip(plain, other, strict=True):
-        first, second = _only(first, labels), _only(second, labels)
+        first, second = only(first, labels), only(second, labels)
         found, confirmed = _found_again(first, second), _found_again(second, first)
         plain_sure, other_sure = plain_sure + len(found), other_sure + len(confirmed)
         missed, extra = missed + int((~found).sum()), extra + int((~confirmed).sum())
@@ -64,7 +64,8 @@ def agreement(plain: Sequence[Detections], other: Sequence[Detections], labels: 
     )
 
 
-def _only(found: Detections, labels: Sequence[str]) -> Detections:
+def only(found: Detections, labels: Sequence[str]) -> Detections:
+    """The boxes of some labels."""
     return found.select(np.array([found.label(row) in labels for row in range(len(found))], bool))
 
 

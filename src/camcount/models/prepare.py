@@ -15,7 +15,7 @@ from camcount.detection.detector import ModelDetector
 from camcount.detections import Detections
 from camcount.errors import ModelError, UsageError
 from camcount.frame import Frame
-from camcount.models.agreement import Agreement, agreement, answers, times_as_fast
+from camcount.models.agreement import Agreement, agreement, answers, only, times_as_fast
 from camcount.models.manifest import Manifest, Plain, Size, Step
 from camcount.models.package import Package, seal
 from camcount.models.packaged import detector_of
@@ -32,6 +32,7 @@ from camcount.models.prepare_steps import (
     narrower,
     rectangle,
     simplify,
+    trimmed,
 )
 
 LEAST = 0.99
@@ -39,6 +40,9 @@ _ENOUGH = 10
 """Fewer sure boxes than this prove nothing."""
 _ENOUGH_UNSEEN = 100
 """And fewer than this nothing of what was fitted to other pictures."""
+
+TRIMMED = "first layer trimmed"
+"""The step that leaves pixels of the first layer out."""
 
 NARROWER = {0.5: "class branches halved", 0.75: "class branches narrowed"}
 """Shares of their channels that class branches may keep, the boldest first, and what the step is called."""
@@ -83,14 +87,17 @@ class Preparation:
         draft = self._try("constants folded", draft, simplify)
         for name, form in FORMS.items():
             draft = self._try(name, draft, partial(in_cheaper_form, form=form))
-        if self.wishes.labels is not None:
-            draft = self._narrower(draft)
-        return draft
+        return self._fitted(draft)
 
-    def _narrower(self, draft: Draft) -> Draft:
+    def _fitted(self, draft: Draft) -> Draft:
         """Fitted to every other picture, judged by the rest: what was learned by heart would not hold elsewhere."""
         unseen = range(1, len(self.frames), 2)
-        measured = cache(partial(measure, draft.files, draft.spec, self.frames[::2], self._answers[::2]))
+        pictures = self.frames[::2], [only(found, draft.spec.labels) for found in self._answers[::2]]
+        trim = partial(trimmed, frames=pictures[0], found=pictures[1])
+        draft = self._try(TRIMMED, draft, trim, unseen=unseen)
+        if self.wishes.labels is None:
+            return draft
+        measured = cache(partial(measure, draft.files, draft.spec, *pictures))
         for share, name in NARROWER.items():
             after = self._try(name, draft, partial(narrower, measured=measured, share=share), unseen=unseen)
             if after is not draft:

@@ -34,7 +34,7 @@ def join_stem(nodes: Nodes) -> int:
         after = users.get(stack.output[0], [])
         found = [_sliced(nodes, makers, name) for name in stack.input]
         sources = {part[0] if part else "" for part in found}
-        if len(after) != 1 or "" in sources or len(sources) != 1 or not _is_dense(nodes, after[0]):
+        if len(after) != 1 or "" in sources or len(sources) != 1 or not is_dense(nodes, after[0]):
             continue
         source, step = next(part[:2] for part in found if part)
         height, width = shapes.get(source, (0, 0, 0, 0))[2:]
@@ -189,7 +189,7 @@ def _enlarges(nodes: Nodes, node: Any, shapes: dict[str, Shape]) -> bool:
 
 
 def _is_pointwise(nodes: Nodes, node: Any) -> bool:
-    given = nodes.attributes(node) if _is_dense(nodes, node) else {}
+    given = nodes.attributes(node) if is_dense(nodes, node) else {}
     return (
         bool(given)
         and nodes.constant(node.input[1]).shape[2:] == (1, 1)
@@ -198,7 +198,7 @@ def _is_pointwise(nodes: Nodes, node: Any) -> bool:
     )
 
 
-def _is_dense(nodes: Nodes, node: Any) -> bool:
+def is_dense(nodes: Nodes, node: Any) -> bool:
     """Whether a node is an ordinary convolution of pictures, its weights in the file."""
     if node.op_type != "Conv" or not nodes.is_constant(node.input[1]) or nodes.constant(node.input[1]).ndim != 4:
         return False

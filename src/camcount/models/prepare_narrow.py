@@ -30,9 +30,10 @@ Floats = NDArray[np.float64]
 _BLOCK = 16
 """Runtimes keep channels in blocks of so many."""
 _FEWEST_PER_CLASS = 4
-_ELSEWHERE = 0.2
+_ELSEWHERE = 0.02
 """How much a place outside all boxes counts, beside one inside: scores matter where objects are."""
-_RIDGE = 1e-6
+RIDGE = 1e-6
+"""Share of the mean variance that is added to each input, so that inputs that are alike do no harm."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,16 +193,25 @@ class _Watched:
         outputs = dict(zip(self._engine.outputs, self._engine.run({self._input.name: tensor}), strict=True))
         for key, (before, after) in self._taps.items():
             going_in, coming_out = outputs[before][0], outputs[after][0]
-            weight = _weights(going_in.shape[1:], self._size, placements[0], frame, boxes).reshape(-1, 1)
+            weight = place_weights(going_in.shape[1:], self._size, placements[0], frame, boxes).reshape(-1, 1)
             x = going_in.reshape(len(going_in), -1).T.astype(np.float64)
             x = np.hstack([x, np.ones((len(x), 1))])
             y = coming_out.reshape(len(coming_out), -1).T.astype(np.float64)
             yield key, x.T @ (weight * x), x.T @ (weight * y)
 
 
-def _weights(
+def place_weights(
     cells: tuple[int, ...], size: Size, at: Placement, frame: Frame, boxes: NDArray[Any]
 ) -> NDArray[np.float64]:
+    """How much each of ``cells`` (rows, columns) of a layer counts in a fit: ``(rows, columns)``.
+
+    Args:
+        cells: into how many rows and columns the input is divided.
+        size: of the input, in pixels.
+        at: where the picture lies in it.
+        frame: the picture.
+        boxes: ``(N, 4)`` of the objects, in pixels of the frame.
+    """
     rows, columns = cells
     x = ((np.arange(columns) + 0.5) * size[0] / columns - at.left) * frame.width / at.width
     y = ((np.arange(rows) + 0.5) * size[1] / rows - at.top) * frame.height / at.height
@@ -214,7 +224,7 @@ def _weights(
 def chosen(moments: Moments, keep: int) -> tuple[list[int], Floats]:
     """Which input channels to keep, and the weights ``(keep + 1, O)`` that then come nearest, the offsets last."""
     places = list(range(len(moments.inputs)))
-    ridge = _RIDGE * np.trace(moments.inputs) / len(places)
+    ridge = RIDGE * np.trace(moments.inputs) / len(places)
     while True:
         inverse = np.linalg.inv(moments.inputs[np.ix_(places, places)] + ridge * np.eye(len(places)))
         weights = inverse @ moments.both[places]

@@ -14,13 +14,16 @@ from numpy.typing import NDArray
 from camcount.detection.buckets import BucketDetector
 from camcount.detection.detector import ModelDetector
 from camcount.detection.spec import ModelSpec
+from camcount.detections import Detections
 from camcount.engines.onnx import OnnxEngine
 from camcount.engines.onnx_saving import simplified
+from camcount.frame import Frame
 from camcount.models.manifest import Size
 from camcount.models.prepare_forms import chain_pools, convolve_before_stacking, join_stem
 from camcount.models.prepare_graph import Graph
 from camcount.models.prepare_narrow import Measured, narrow
 from camcount.models.prepare_nodes import CannotChange, Nodes
+from camcount.models.prepare_trim import trim
 
 Form = Callable[[Nodes], int]
 
@@ -140,6 +143,12 @@ def in_cheaper_form(draft: Draft, form: Form) -> tuple[Draft, str]:
         files[size] = nodes.content
         _require_equal_numbers(content, files[size])
     return replace(draft, files=files), f"{counts[0]} operation{'s' if counts[0] > 1 else ''} changed"
+
+
+def trimmed(draft: Draft, frames: Sequence[Frame], found: Sequence[Detections]) -> tuple[Draft, str]:
+    """The first layer looks at fewer pixels at a time, fitted to sample pictures."""
+    files, detail = trim(draft.files, draft.spec, frames, found)
+    return replace(draft, files=files), detail
 
 
 def narrower(draft: Draft, measured: Callable[[], Measured], share: float) -> tuple[Draft, str]:
