@@ -22,7 +22,7 @@ from camcount.models.describe import Description, describe
 from camcount.models.manifest import Step
 from camcount.models.package import Package, encrypted, open_package
 from camcount.models.packaged import detector_of
-from camcount.models.prepare import NARROWER, Wishes, check, plain_detector, prepare, undo
+from camcount.models.prepare import NARROWER, TRIMMED, Wishes, check, plain_detector, prepare, undo
 from camcount.models.prepare_graph import Graph, groups
 from camcount.models.prepare_nodes import CannotChange, Nodes
 from camcount.models.prepare_steps import FORMS, rectangle
@@ -63,12 +63,11 @@ def test_every_step_is_kept_and_reported(prepared: Package) -> None:
     """Each with its agreement on the pictures that it is about, and its speed; eight are too few to fit to."""
     steps = {step.name: step for step in prepared.manifest.preparation}
     sizes = ["input 416x320", "input 416x256"]
-    *exact, halved, narrowed = steps
-    assert exact == ["free batch axis", "fewer classes", *sizes, "constants folded", *FORMS]
-    assert [halved, narrowed] == list(NARROWER.values())
-    for fitted in (halved, narrowed):
-        assert not steps[fitted].kept
-        assert "sure boxes in the sample pictures" in steps.pop(fitted).detail
+    fitted = [TRIMMED, *NARROWER.values()]
+    assert list(steps) == ["free batch axis", "fewer classes", *sizes, "constants folded", *FORMS, *fitted]
+    for name in fitted:
+        assert not steps[name].kept
+        assert "sure boxes in the sample pictures" in steps.pop(name).detail
     assert all(step.kept and step.recall == step.precision == 1 and step.speed for step in steps.values())
     assert prepared.manifest.sizes.keys() == {(416, 416), (416, 320), (416, 256)}
     assert tuple(prepared.manifest.labels.values()) == WANTED
@@ -156,18 +155,21 @@ def test_too_few_boxes_prove_nothing(made: Package, tmp_path: Path) -> None:
     grey = [frame_of(np.full((90, 160, 3), 114, np.uint8))] * 3
     after = prepare(_copy(made, tmp_path / "copy"), grey, Wishes(rounds=1))
     assert not any(step.kept for step in after.manifest.preparation)
-    assert all("only 0 sure boxes" in step.detail for step in after.manifest.preparation)
+    *judged, trimmed = after.manifest.preparation
+    assert len(judged) > 4
+    assert all("only 0 sure boxes" in step.detail for step in judged)
+    assert trimmed.detail == "not possible: what sees its pictures first is no convolution"  # it was not joined
     assert after.manifest.plain is None
 
 
 def test_what_is_fitted_to_a_picture_is_not_judged_by_it(
     made: Package, frames: Sequence[Frame], tmp_path: Path
 ) -> None:
-    """With one picture nothing is left to judge narrower branches by, so they stay as they are."""
+    """With one picture nothing is left to judge fitted layers by, so they stay as they are."""
     reported: list[Step] = []
     prepare(_copy(made, tmp_path / "copy"), frames[:1], Wishes(labels=WANTED, sizes=(), rounds=1), reported.append)
-    fitted = [step for step in reported if step.name in NARROWER.values()]
-    assert [(step.kept, "is left to judge it by" in step.detail) for step in fitted] == [(False, True)] * 2
+    fitted = [step for step in reported if step.name in (TRIMMED, *NARROWER.values())]
+    assert [(step.kept, "is left to judge it by" in step.detail) for step in fitted] == [(False, True)] * 3
 
 
 def test_what_cannot_be_prepared_is_refused(made: Package, frames: Sequence[Frame], tmp_path: Path) -> None:
