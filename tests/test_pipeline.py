@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -122,6 +123,32 @@ class Notes:
         self.last = last
 
 
+class Asked(Slow):
+    """One that can be asked without waiting, by threads of its own; it remembers how many frames it had at once."""
+
+    def __init__(self, threads: int) -> None:
+        super().__init__(0)
+        self._pool = ThreadPoolExecutor(threads)
+        self.had = self._has = 0
+
+    def submit(self, frame: Frame) -> Future[Detections]:
+        """Puts the frame behind the others."""
+        with self._lock:
+            self._has += 1
+            self.had = max(self.had, self._has)
+        future = self._pool.submit(lambda: self.detect([frame])[0])
+        future.add_done_callback(self._answered)
+        return future
+
+    def _answered(self, _: Future[Detections]) -> None:
+        with self._lock:
+            self._has -= 1
+
+    def close(self) -> None:
+        """Ends the threads."""
+        self._pool.shutdown()
+
+
 def run(detector: Slow, frames: int = 20, threads: int = 3) -> tuple[Pipeline, Notes]:
     """A pipeline and its sink."""
     notes = Notes()
@@ -144,6 +171,16 @@ def test_no_more_threads_are_in_the_detector_than_it_allows(concurrency: int, mo
     list(run(detector)[0].steps())
     assert detector.most <= most
     assert most == 1 or detector.most > 1
+
+
+def test_a_detector_with_threads_of_its_own_always_has_a_frame_waiting() -> None:
+    """One more than threads, so that none of them has to wait for this side; and they come back in order."""
+    detector = Asked(threads=2)
+    pipeline, notes = run(detector, threads=2)
+    assert [s.frame.index for s in pipeline.steps()] == list(range(20))
+    detector.close()
+    assert [int(s.tracks.xyxy[0, 0]) for s in notes.steps] == list(range(20))
+    assert detector.had == 3
 
 
 def test_events_still_open_after_the_last_frame_reach_sinks_and_caller() -> None:

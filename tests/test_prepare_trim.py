@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -46,7 +47,7 @@ def _layer(
         numpy_helper.from_array(np.arange(outputs, dtype=np.float32), "b"),
     ]
     if kind == "Conv":
-        given = {"kernel_shape": kernel, "strides": [2, 2], "pads": pads}
+        given: dict[str, Any] = {"kernel_shape": kernel, "strides": [2, 2], "pads": pads}
         node = helper.make_node("Conv", ["images", "w", "b"], ["out"], **given)
     else:
         node = helper.make_node(kind, ["images"], ["out"])

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from camcount.detections import Detections
 from camcount.events import Event
 from camcount.frame import Frame
-from camcount.protocols import Counter, Detector, Sink, Source, Step, Tracker
+from camcount.protocols import Counter, Detector, Sink, Source, Step, Submitting, Tracker
 
 
 @dataclass
@@ -18,8 +18,9 @@ class Pipeline:
     """One camera from its frames to its counts.
 
     ``source`` must be open. Frames are detected in up to ``threads`` threads at once (never more than the
-    detector allows) and come back in order; tracking and counting happen in the caller's thread. `steps` may
-    be left early: nothing keeps running. Sinks are closed at the end, whatever ended it.
+    detector allows; those of its own if it can be asked without waiting) and come back in order; tracking and
+    counting happen in the caller's thread. `steps` may be left early: nothing keeps running. Sinks are closed at
+    the end, whatever ended it.
     """
 
     source: Source
@@ -55,11 +56,12 @@ class Pipeline:
     def _detected(self) -> Iterator[tuple[Frame, Detections]]:
         limit = self.detector.concurrency
         threads = min(self.threads, limit) if limit else self.threads
-        waiting: deque[tuple[Frame, Future[list[Detections]]]] = deque()
+        waiting: deque[tuple[Frame, Future[Detections]]] = deque()
         with ThreadPoolExecutor(threads, thread_name_prefix="detect") as pool:
+            ask = self._ask(pool)
             try:
                 while (frame := self.source.read()) is not None:
-                    waiting.append((frame, pool.submit(self.detector.detect, [frame])))
+                    waiting.append((frame, ask(frame)))
                     # one frame more than threads, so that no thread waits while this one counts
                     if len(waiting) > threads:
                         yield self._next(waiting)
@@ -69,7 +71,13 @@ class Pipeline:
                 for _, unwanted in waiting:
                     unwanted.cancel()
 
+    def _ask(self, pool: ThreadPoolExecutor) -> Callable[[Frame], Future[Detections]]:
+        detector = self.detector
+        if isinstance(detector, Submitting):
+            return detector.submit
+        return lambda frame: pool.submit(lambda: detector.detect([frame])[0])
+
     @staticmethod
-    def _next(waiting: deque[tuple[Frame, Future[list[Detections]]]]) -> tuple[Frame, Detections]:
+    def _next(waiting: deque[tuple[Frame, Future[Detections]]]) -> tuple[Frame, Detections]:
         frame, future = waiting.popleft()
-        return frame, future.result()[0]
+        return frame, future.result()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol, runtime_checkable
@@ -121,6 +122,15 @@ class Adjustable(Detector, Protocol):
     def adjusted(self, thresholds: Thresholds) -> Detector:
         """The same model with these thresholds: it shares everything with this one, which stays as it is and is
         the one to close."""
+        ...
+
+
+@runtime_checkable
+class Submitting(Detector, Protocol):
+    """A detector that can be asked without waiting."""
+
+    def submit(self, frame: Frame) -> Future[Detections]:
+        """The detections of one frame, in the future; cancelling drops work that has not begun."""
         ...
 
 

@@ -6,19 +6,11 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
 
 from camcount.cameras.inbox import Arrival
 from camcount.detections import Detections
 from camcount.frame import Frame
-from camcount.protocols import Detector
-
-
-@runtime_checkable
-class Submitting(Detector, Protocol):
-    """A detector that can be asked without waiting."""
-
-    def submit(self, frame: Frame) -> Future[Detections]: ...
+from camcount.protocols import Detector, Submitting
 
 
 @dataclass(slots=True)

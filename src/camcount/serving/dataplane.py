@@ -15,7 +15,7 @@ from camcount.errors import CamcountError, InferenceTimeout, Overloaded, Service
 from camcount.models.loader import Loader
 from camcount.models.loading import Lease, LoadingSettings
 from camcount.models.loading_state import State
-from camcount.protocols import Detector, Recorder, ResultCache, Thresholds
+from camcount.protocols import Recorder, ResultCache, Thresholds
 from camcount.serving.cache_keys import inference_key, model_prefix
 from camcount.serving.cache_values import decode, encode
 from camcount.serving.calls import Call, settle
@@ -151,7 +151,7 @@ class DataPlane:
         labels: Sequence[str] | None = None,
         confidence: float | None = None,
         door: str = "camera",
-    ) -> Detector:
+    ) -> PlaneDetector:
         """A model as the counting half wants it: with its weak detections too, unless a confidence is given.
 
         Raises:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from typing import Any
 
 from camcount.detections import Detections
@@ -57,6 +58,10 @@ class EmbeddedDetector:
         """
         return self._detector.detect(frames)
 
+    def submit(self, frame: Frame) -> Future[Detections]:
+        """The detections of one frame, in the future; this never waits."""
+        return self._detector.submit(frame)
+
     def close(self) -> None:
-        """Lets go of the model."""
-        self._plane.close(0)
+        """Lets go of the model once it is done with the frames that it is at."""
+        self._plane.close()
