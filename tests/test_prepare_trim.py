@@ -91,12 +91,8 @@ def test_the_layer_gives_nearly_what_it_gave(data: Path, frames: Sequence[Frame]
     before = answers(draft.detector(), frames)
     files, detail = trim(draft.files, draft.spec, frames[::2], before[::2])
     assert "last row" in detail
-    assert Nodes(files[416, 416]).constant(next(iter(Nodes(files[416, 416]).graph.node)).input[1]).shape == (
-        16,
-        3,
-        5,
-        6,
-    )
+    nodes = Nodes(files[416, 416])
+    assert nodes.constant(nodes.graph.node[0].input[1]).shape == (16, 3, 5, 6)
     found = agreement(before[1::2], answers(Draft(draft.spec, files).detector(), frames[1::2]), draft.spec.labels)
     assert (found.plain_sure > 20, found.recall > 0.9, found.precision > 0.9) == (True, True, True)
 
@@ -105,9 +101,13 @@ def test_the_layer_gives_nearly_what_it_gave(data: Path, frames: Sequence[Frame]
     ("content", "reason"),
     [
         (_layer((3, 3), np.ones((4, 3, 3, 3)), (1, 1, 1, 1)), "it looks at 3x3 at a time"),
+        (
+            _layer((6, 6), np.ones((4, 3, 6, 6)), (0, 0, 0, 0)),
+            r"no pixels to spare: it looks at 6x6 at a time, with pads \[0, 0, 0, 0\]",
+        ),
         (_layer((1, 1), np.ones((4, 3, 1, 1)), kind="Relu"), "no convolution"),
     ],
-    ids=["small", "other"],
+    ids=["small", "not padded", "other"],
 )
 def test_what_has_no_pixels_to_spare_says_why(
     data: Path, frames: Sequence[Frame], content: bytes, reason: str

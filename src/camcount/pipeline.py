@@ -58,7 +58,7 @@ class Pipeline:
         threads = min(self.threads, limit) if limit else self.threads
         waiting: deque[tuple[Frame, Future[Detections]]] = deque()
         with ThreadPoolExecutor(threads, thread_name_prefix="detect") as pool:
-            ask = self._ask(pool)
+            ask = asker(self.detector, pool)
             try:
                 while (frame := self.source.read()) is not None:
                     waiting.append((frame, ask(frame)))
@@ -71,13 +71,14 @@ class Pipeline:
                 for _, unwanted in waiting:
                     unwanted.cancel()
 
-    def _ask(self, pool: ThreadPoolExecutor) -> Callable[[Frame], Future[Detections]]:
-        detector = self.detector
-        if isinstance(detector, Submitting):
-            return detector.submit
-        return lambda frame: pool.submit(lambda: detector.detect([frame])[0])
-
     @staticmethod
     def _next(waiting: deque[tuple[Frame, Future[Detections]]]) -> tuple[Frame, Detections]:
         frame, future = waiting.popleft()
         return frame, future.result()
+
+
+def asker(detector: Detector, pool: ThreadPoolExecutor) -> Callable[[Frame], Future[Detections]]:
+    """What asks a detector about a frame without waiting: by itself where it can, in a thread of the pool else."""
+    if isinstance(detector, Submitting):
+        return detector.submit
+    return lambda frame: pool.submit(lambda: detector.detect([frame])[0])

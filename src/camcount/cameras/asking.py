@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from camcount.cameras.inbox import Arrival
 from camcount.detections import Detections
 from camcount.frame import Frame
-from camcount.protocols import Detector, Submitting
+from camcount.pipeline import asker
+from camcount.protocols import Detector
 
 
 @dataclass(slots=True)
@@ -36,7 +37,8 @@ class Asking:
         self._detector = detector
         self._woken = woken
         self._waiting: deque[Asked] = deque()
-        self._pool: ThreadPoolExecutor | None = None
+        self._pool = ThreadPoolExecutor(self.most, thread_name_prefix="detect")  # without threads until it is asked
+        self._ask = asker(detector, self._pool)
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -68,16 +70,10 @@ class Asking:
             answer = self._waiting.popleft().answer
             if answer is not None:
                 answer.cancel()
-        if self._pool is not None:
-            self._pool.shutdown(wait=False, cancel_futures=True)
+        self._pool.shutdown(wait=False, cancel_futures=True)
         self._detector.close()
 
     def _submit(self, frame: Frame) -> Future[Detections]:
-        if isinstance(self._detector, Submitting):
-            future = self._detector.submit(frame)
-        else:
-            if self._pool is None:
-                self._pool = ThreadPoolExecutor(self.most, thread_name_prefix="detect")
-            future = self._pool.submit(lambda: self._detector.detect([frame])[0])
+        future = self._ask(frame)
         future.add_done_callback(lambda _: self._woken())
         return future

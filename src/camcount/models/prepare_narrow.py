@@ -241,15 +241,10 @@ def _narrowed(graph: Graph, reaches: Sequence[Reach], moments: Sequence[Moments]
         both = measured.both if outputs is None else measured.both[:, outputs]
         width = len(measured.inputs) - 1
         kept, weights = chosen(Moments(measured.inputs, both), math.ceil(width * share / _BLOCK) * _BLOCK)
-        _set_constants(graph, reach.consumer, weights[:-1].T[:, :, None, None], weights[-1])
+        graph.set_weights(reach.consumer, weights[:-1].T[:, :, None, None], weights[-1])
         for node in (*reach.between, reach.producer):
-            _set_constants(graph, node, *(graph.constant(name)[kept] for name in node.input[1:]))
+            graph.set_weights(node, *(graph.constant(name)[kept] for name in node.input[1:]))
         for node in reach.between:
             graph.set_attributes(node, group=len(kept))
         outputs = kept
     return len(reaches)
-
-
-def _set_constants(graph: Graph, node: Any, weights: NDArray[Any], offsets: NDArray[Any]) -> None:
-    for place, values in ((1, weights), (2, offsets)):
-        node.input[place] = graph.new_constant(node.input[place], values.astype(np.float32))

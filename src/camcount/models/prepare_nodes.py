@@ -126,6 +126,11 @@ class Nodes:
                 self.graph.initializer.remove(entry)
         return name
 
+    def set_weights(self, node: Any, weights: NDArray[Any], offsets: NDArray[Any]) -> None:
+        """Gives a convolution other weights and offsets, in place of what it had."""
+        for place, values in ((1, weights), (2, offsets)):
+            node.input[place] = self.new_constant(node.input[place], values.astype(np.float32))
+
     def add(self, kind: str, inputs: Sequence[str], output: str, **attributes: Any) -> None:
         """Adds a node of one output; `tidy` brings it to its place."""
         node = self._onnx.helper.make_node(kind, list(inputs), [output], name=f"{output}/{kind}", **attributes)

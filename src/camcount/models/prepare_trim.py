@@ -71,25 +71,42 @@ def trim(
         CannotChange: the first layer has no row or column to spare.
     """
     first = _first(Nodes(next(iter(files.values()))))
+    sides = _sides(first)
     sums = _sums(first, files, spec, frames, found)
-    fits = {side: _fitted(first.flat, sums, _without(first.weights.shape, side)) for side in _sides(first)}
+    fits = {side: _fitted(first.flat, sums, _without(first.weights.shape, side)) for side in sides}
     side = min(fits, key=lambda side: fits[side][0])
     lost, weights = fits[side]
     changed = {size: _trimmed(content, side, weights) for size, content in files.items()}
-    return changed, f"without its {_NAMES[side]}, which tells {lost:.1%} of what it gives"
+    return changed, f"without its {side.name}, which tells {lost:.1%} of what it gives"
 
 
-_Side = tuple[int, int]
-"""Axis of the weights, and the first row or column (0) or the last one (-1)."""
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """What may be left out: ``axis`` of the weights, ``place`` along it, ``pad`` of the four that lies there."""
 
-_NAMES: dict[_Side, str] = {(2, 0): "first row", (2, -1): "last row", (3, 0): "first column", (3, -1): "last column"}
+    name: str
+    axis: int
+    place: int
+    pad: int
+
+
+_SIDES = (
+    _Side("first row", axis=2, place=0, pad=0),
+    _Side("last row", axis=2, place=-1, pad=2),
+    _Side("first column", axis=3, place=0, pad=1),
+    _Side("last column", axis=3, place=-1, pad=3),
+)
 
 
 def _sides(first: _First) -> list[_Side]:
-    sides = [side for side in _NAMES if first.weights.shape[side[0]] >= _SMALLEST]
+    # where nothing is padded, the layer's outputs would move
+    sides = [side for side in _SIDES if first.weights.shape[side.axis] >= _SMALLEST and first.pads[side.pad]]
     if not sides:
         rows, columns = first.weights.shape[2:]
-        raise CannotChange(f"its first layer has no pixels to spare: it looks at {columns}x{rows} at a time")
+        raise CannotChange(
+            f"its first layer has no pixels to spare: it looks at {columns}x{rows} at a time, "
+            f"with pads {list(first.pads)}"
+        )
     return sides
 
 
@@ -127,7 +144,7 @@ def _sums(
 def _without(shape: Sequence[int], side: _Side) -> NDArray[np.intp]:
     """The rows of `_First.flat` that stay."""
     stays = np.ones(shape[1:], bool)
-    np.moveaxis(stays, side[0] - 1, 0)[side[1]] = False
+    np.moveaxis(stays, side.axis - 1, 0)[side.place] = False
     return np.append(np.flatnonzero(stays), stays.size)
 
 
@@ -149,11 +166,9 @@ def _trimmed(content: bytes, side: _Side, fitted: Floats) -> bytes:
     nodes = Nodes(content)
     first = _first(nodes)
     outputs, *rest = first.weights.shape
-    rest[side[0] - 1] -= 1
-    values = fitted[:-1].T.reshape(outputs, *rest), fitted[-1]
-    for place, value in enumerate(values, 1):
-        first.node.input[place] = nodes.new_constant(first.node.input[place], value.astype(np.float32))
+    rest[side.axis - 1] -= 1
+    nodes.set_weights(first.node, fitted[:-1].T.reshape(outputs, *rest), fitted[-1])
     pads = list(first.pads)
-    pads[side[0] - 2 + (2 if side[1] else 0)] -= 1
+    pads[side.pad] -= 1
     nodes.set_attributes(first.node, kernel_shape=rest[1:], pads=pads)
     return nodes.content
