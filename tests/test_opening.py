@@ -157,9 +157,10 @@ def test_the_loader_loads_real_models(package: Package, data: Path, street: Fram
 
 
 def test_memory_comes_back(data: Path) -> None:
-    """Sixteen loads and unloads leave a process as large as eight did, within a megabyte.
+    """Forty loads and unloads leave a process as large as twelve did, within a megabyte.
 
-    In a process of its own: other libraries in this one keep memory as they please.
+    In a process of its own: other libraries in this one keep memory as they please. The allocator has two levels,
+    4 MB apart, and goes from one to the other by chance: the least afterwards is held against the most before.
     """
     program = """
 import sys
@@ -173,7 +174,7 @@ source = PictureFolder(Path(sys.argv[2]))
 source.open()
 street = source.read()
 loader = Loader(find_model)
-for _ in range(16):
+for _ in range(40):
     with loader.lease(sys.argv[1]) as detector:
         detector.detect([street])
     del detector
@@ -183,7 +184,7 @@ for _ in range(16):
     arguments = [str(data / "weights/light_person_detector.onnx"), str(data / "images/photos/road1.jpg")]
     done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=True)
     sizes = [int(line) for line in done.stdout.split()]
-    assert min(sizes[8:]) - min(sizes[4:8]) < 1_000_000
+    assert min(sizes[30:]) - max(sizes[4:12]) < 1_000_000
 
 
 def test_what_cannot_be_found_or_fits_no_engine(tmp_path: Path) -> None:
