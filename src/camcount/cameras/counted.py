@@ -13,7 +13,6 @@ from camcount.counting.seen import Seen
 from camcount.detections import Detections, Tracks
 from camcount.events import Event
 from camcount.geometry import Line, Zone
-from camcount.tracking.select import tracker_for
 
 INTERVAL_S = 60.0
 
@@ -32,6 +31,8 @@ class Counted:
     """
 
     def __init__(self, name: str, settings: CameraSettings, size: tuple[int, int], began: datetime) -> None:
+        from camcount.tracking.select import tracker_for  # its SciPy takes 30 MB that a server without cameras saves
+
         self._name = name
         self._anchor = settings.anchor
         self._labels = settings.labels

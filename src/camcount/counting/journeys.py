@@ -9,9 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from camcount.counting.floor import Sighting
 from camcount.events import Direction
@@ -204,6 +201,9 @@ def _density(travel_s: float, usual_s: float, spread: float) -> float:
 
 def _best(starts: NDArray[np.intp], ends: NDArray[np.intp], gains: NDArray[np.float64], count: int) -> list[int]:
     """Which pairs, one to one, have the largest sum of gains; a part at a time that has to do with itself only."""
+    from scipy.sparse import coo_array  # SciPy takes 30 MB, which a server without cameras does without
+    from scipy.sparse.csgraph import connected_components
+
     graph = coo_array((np.ones(len(starts)), (starts, ends + count)), shape=(2 * count, 2 * count))
     _, part = connected_components(graph, directed=False)
     by_part: dict[int, list[int]] = defaultdict(list)
@@ -215,6 +215,8 @@ def _best(starts: NDArray[np.intp], ends: NDArray[np.intp], gains: NDArray[np.fl
 def _best_of(
     members: NDArray[np.intp], starts: NDArray[np.intp], ends: NDArray[np.intp], gains: NDArray[np.float64]
 ) -> list[int]:
+    from scipy.optimize import linear_sum_assignment
+
     rows, row = np.unique(starts[members], return_inverse=True)
     columns, column = np.unique(ends[members], return_inverse=True)
     gain = np.zeros((len(rows), len(columns)))

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from camcount.counting.floor import Sighting
 
@@ -72,6 +71,8 @@ def _near_in_time(
 def _pairs(groups: list[list[Sighting]], mine: list[Sighting], settings: OverlapSettings) -> list[tuple[int, int]]:
     if not groups or not mine:
         return []
+    from scipy.optimize import linear_sum_assignment  # 30 MB, which a server without cameras does without
+
     cost = np.array([[_cost(group, sighting, settings) for sighting in mine] for group in groups])
     rows, columns = linear_sum_assignment(cost)
     return [(int(r), int(c)) for r, c in zip(rows, columns, strict=True) if cost[r, c] < _FAR]

@@ -21,6 +21,7 @@ from camcount.serving.fallback import FallbackChain, Next
 from camcount.serving.options import Endpoint, ServingOptions
 from camcount.serving.replicas import Makers, Replicas
 from camcount.serving.requests import ModelInfo
+from camcount.serving.sharing import SharedModel
 from camcount.serving.targets import Target, Targets
 from camcount.serving.worker import Worker
 from camcount.stats import ModelGauges
@@ -48,11 +49,12 @@ class FoundReplicas:
         return Footprint(one.bytes * most, one.gpu_bytes * most)
 
     def open(self, device: str) -> Detector:
-        """Loads it, once for each replica."""
+        """Loads it with its replicas."""
+        model = SharedModel(lambda: self.found.open(device), apart=self._on_gpu(device))
         remote = [(endpoint, partial(self._at, endpoint)) for endpoint in self.target.served.endpoints]
         replicas = Replicas(
             self.target.key,
-            Makers(local=lambda: Worker(self.found.open(device)), remote=remote),
+            Makers(local=model.worker, remote=remote),
             self._options(device),
             batch=self._batch(device),
             weight=self.target.served.weight,

@@ -1,4 +1,4 @@
-"""One replica: a thread with a model of its own that takes jobs, and is left alone while it fails."""
+"""One replica: a thread that takes jobs to a model, and is left alone while it fails."""
 
 from __future__ import annotations
 

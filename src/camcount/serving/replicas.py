@@ -85,10 +85,10 @@ class Replicas:
         self._watch.start()
 
     def warm_up(self, each: Callable[[Worker], None]) -> None:
-        """Has every local replica's model tried before requests come."""
-        for replica in self._local():
-            if replica.worker is not None:
-                each(replica.worker)
+        """Has every model of the local replicas tried before requests come."""
+        workers = [replica.worker for replica in self._local() if replica.worker is not None]
+        for worker in {id(worker.detector): worker for worker in workers}.values():
+            each(worker)
 
     def submit(self, job: Job) -> None:
         """Lets a job wait for a replica.
@@ -260,8 +260,10 @@ class Replicas:
         jobs = replica.take_away()
         replica.leave()
         self._failed(replica, jobs, ModelError(f"replica {replica.name} {what}: it is being replaced"))
-        if replica.worker is not None and not hangs:
-            replica.worker.close()
+        if replica.worker is not None:
+            replica.worker.lose()
+            if not hangs:
+                replica.worker.close()
         fresh = Replica(
             replica.name,
             self._maker_of(replica),
