@@ -106,6 +106,12 @@ def up(start: float = 0.0, x: float = 320.0, speed: float = 80.0) -> Path:
     return [(start, x, 320.0), (start + 160 / speed, x, 160.0)]
 
 
+def across(until: float, start: float = 0.0, y: float = 400.0, speed: float = 60.0) -> Path:
+    """From left to right through the door, seen from ``start`` to ``until``."""
+    until = min(until, 500 / speed)
+    return [(start, 100 + speed * start, y), (until, 100 + speed * until, y)]
+
+
 def stand(y: float, seconds: float, start: float = 0.0) -> Path:
     """Standing still with the foot at ``y``."""
     return [(start, 320.0, y), (start + seconds, 320.0, y)]
@@ -319,6 +325,37 @@ SEEING = [
         "",
     ),
     Scene("a class flip in mid-track counts once", [Walker(down(), class_id=lambda t: int(0.9 < t < 1.1))], "gate+"),
+    Scene(
+        "walking on behind a truck for four seconds and out again under another id counts, dated behind it",
+        [Walker(across(20), hidden=[(1.5, 5.5)], id_at=switch(5))],
+        "door-",
+        [UPRIGHT],
+        at=[3.7],
+    ),
+    Scene(
+        "whoever shrinks on the way is still the same",
+        [Walker(across(1.5)), Walker(across(20, start=5.5), id=2, height=70)],
+        "door-",
+        [UPRIGHT],
+    ),
+    Scene(
+        "a child that comes out there is somebody else",
+        [Walker(across(1.5)), Walker(across(20, start=5.5), id=2, height=50)],
+        "",
+        [UPRIGHT],
+    ),
+    Scene(
+        "so is who comes out far aside of the way",
+        [Walker(across(1.5)), Walker(across(20, start=5.5, y=180), id=2)],
+        "",
+        [UPRIGHT],
+    ),
+    Scene(
+        "and who comes out after six seconds",
+        [Walker(across(1.5, speed=40)), Walker(across(20, start=7.6, speed=40), id=2)],
+        "",
+        [UPRIGHT],
+    ),
 ]
 GEOMETRY = [
     Scene("a diagonal line", [Walker([(0, 420, 180), (3, 180, 320)])], "gate+", [DIAGONAL]),

@@ -21,6 +21,8 @@ _BUCKETS = 12
 _COLUMNS = 21
 _KNOWN = 3.0
 """A track's speed is known after so many times ``steady_s``."""
+_PIECE_S = 0.5
+"""A track's course is taken over the last one to two pieces of so long."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +48,7 @@ class BodySettings:
     steady_s: float = 0.1
     rest: float = 0.3
     rest_after_s: float = 5.0
-    memory_s: float = 4.0
+    memory_s: float = 6.0
 
 
 class Bodies:
@@ -72,6 +74,8 @@ class Bodies:
         self._floats = np.zeros((0, _COLUMNS))
         self._ints = np.zeros((0, 3), np.int64)
         self._heights = np.zeros((0, _BUCKETS))
+        # the beginnings of the last two pieces of each track, the earlier first: place, height, time
+        self._pieces = np.zeros((0, 2, 6))
         self.grow(capacity)
 
     def grow(self, capacity: int) -> None:
@@ -80,6 +84,7 @@ class Bodies:
         self._floats = np.vstack([self._floats, np.zeros((more, _COLUMNS))])
         self._ints = np.vstack([self._ints, np.zeros((more, 3), np.int64)])
         self._heights = np.vstack([self._heights, np.full((more, _BUCKETS), np.nan)])
+        self._pieces = np.concatenate([self._pieces, np.zeros((more, 2, 6))])
         self._bind()
         self.seen[self.capacity :] = np.inf
         self._free = [*range(capacity - 1, self.capacity - 1, -1), *self._free]
@@ -130,6 +135,7 @@ class Bodies:
         self.time[slot] = self.seen[slot] = self.base_time[slot] = self.doubtful_time[slot] = time_s
         self.born[slot] = time_s
         self.confidence[slot] = confidence
+        self._pieces[slot] = *place, self.height[slot], time_s
 
     def measure(self, slots: Ints, tracks: Tracks, time_s: float, interval_s: float) -> Floats:
         """The places ``(n, 4)`` of the tracks, with feet put where hidden legs would end."""
@@ -181,6 +187,31 @@ class Bodies:
         if gone.any():
             self.base[slots[gone]] = places[gone, :2]
             self.base_time[slots[gone]] = time_s
+        over = time_s - self._pieces[slots, 1, 5] >= _PIECE_S
+        if over.any():
+            rows = slots[over]
+            self._pieces[rows, 0] = self._pieces[rows, 1]
+            self._pieces[rows, 1] = np.column_stack([places[over], self.height[rows], np.full(len(rows), time_s)])
+
+    def course(self, slots: Ints) -> tuple[Floats, Floats, Floats]:
+        """How the tracks went on until they were last seen, over about a second.
+
+        Returns:
+            ``(n, 4)`` velocity of the place, pixels per second; ``(n,)`` growth of the logarithm of the height per
+            second; ``(n,)`` over how many seconds that was measured.
+        """
+        since = self._pieces[slots, 0]
+        span = self.time[slots] - since[:, 5]
+        over = np.maximum(span, 1e-6)
+        return (
+            (self.place[slots] - since[:, :4]) / over[:, None],
+            np.log(np.maximum(self.height[slots], 1.0) / np.maximum(since[:, 4], 1.0)) / over,
+            span,
+        )
+
+    def at_rest(self, slots: Ints) -> Mask:
+        """Which of the tracks stand still."""
+        return np.asarray(self.time[slots] - self.base_time[slots] >= self.settings.rest_after_s)
 
     def resting(self, slot: int) -> bool:
         """Whether the track stands still."""
@@ -189,7 +220,7 @@ class Bodies:
     def stale(self, time_s: float, rest_s: float) -> Ints:
         """The slots to let go: not seen for long, and if at rest, not for very long."""
         old = np.flatnonzero(self.seen < time_s - self.settings.memory_s)
-        return np.array([s for s in old.tolist() if not self.resting(s) or self.seen[s] < time_s - rest_s], np.int64)
+        return np.asarray(old[~self.at_rest(old) | (self.seen[old] < time_s - rest_s)])
 
     def _remember(self, slots: Ints, height: Floats, time_s: float, interval_s: float) -> None:
         span = self.settings.stature_s

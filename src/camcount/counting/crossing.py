@@ -21,6 +21,9 @@ class CrossingSettings:
         join_s, join, join_per_s: a track that starts no later after an ended one, and no farther from where that
             one would be (more for every second of the gap), continues it.
         alike: the lower of both heights over the higher one must be at least so much for that.
+        walk_s, walk_share, walk_per_s, walk_alike: a track that starts no later after one that walked, that is beyond
+            so large a share of the way which that one would have gone by now and not farther from it than ``join``
+            and so much for every second, and whose height is so like the one expected there, continues it too.
         rest_s: an object resting for longer is remembered so long after it was last seen.
         extrapolate_s, extrapolate_frames: how far past its first and last sight a track is thought on, the
             shorter of both, where frames are farther apart than ``slow_interval_s``.
@@ -37,10 +40,14 @@ class CrossingSettings:
     end_clear: float = 0.05
     sure: float = 0.25
     lost_s: float = 0.9
-    join_s: float = 2.0
+    join_s: float = 1.5
     join: float = 0.35
-    join_per_s: float = 0.5
+    join_per_s: float = 0.4
     alike: float = 0.8
+    walk_s: float = 5.0
+    walk_share: float = 0.6
+    walk_per_s: float = 0.1
+    walk_alike: float = 0.6
     rest_s: float = 60.0
     extrapolate_s: float = 0.5
     extrapolate_frames: float = 3.2
