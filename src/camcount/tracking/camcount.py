@@ -39,7 +39,7 @@ class CamcountSettings:
 
     high: float = 0.45
     low: float = 0.1
-    limit: float = 0.0
+    limit: float = -1.0
     slow_limit: float = 2.0
     low_limit: float = 1.0
     tail: float = 4.0
