@@ -41,8 +41,8 @@ class Odds:
     near_s: float = 0.6
     touch_s: float = 0.15
     many: float = 0.45
-    unseen: float = 0.07
-    slow: float = 0.4
+    unseen: float = 0.04
+    slow: float = 0.9
     slow_s: float = 0.05
     prior: float = 1.0
 
