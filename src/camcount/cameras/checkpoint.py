@@ -16,7 +16,7 @@ from camcount.cameras.axis import FileAxis
 from camcount.cameras.counted import Counted
 from camcount.cameras.settings import zone_named
 
-FORMAT = 1
+FORMAT = 2
 _MARK = b"camcount checkpoint\n"
 _OURS = ("camcount.tracking.", "camcount.counting.", "camcount.cameras.", "camcount.detections", "camcount.events")
 _OTHERS = frozenset(

@@ -171,10 +171,10 @@ class Intervals:
         last = self._seen.last_s
         return [i for span in self._spans for i in self._told(span, last)]
 
-    def closed(self, time_s: float, settle_s: float = 4.0) -> list[Interval]:
+    def closed(self, time_s: float, settle_s: float = 6.0) -> list[Interval]:
         """The intervals that ended ``settle_s`` ago or earlier; they are forgotten here, so that each comes once.
 
-        What is counted into them later goes to the next.
+        Whoever walks on behind something is counted so much later at most; what comes still later goes to the next.
         """
         done = [span for span in self._spans if span.end_s + settle_s <= time_s]
         self._spans = self._spans[len(done) :]
