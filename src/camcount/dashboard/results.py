@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 from nicegui import ui
@@ -13,6 +14,8 @@ from camcount.dashboard.results_files import address
 from camcount.dashboard.videos import Video
 
 _LOOK_S = 1.0
+_LET_GO = "document.querySelectorAll('video').forEach(video => { video.removeAttribute('src'); video.load(); })"
+"""Else a browser that has not all of a video yet goes on to ask for it while it is being deleted."""
 _EXPORTS = {"events.csv": "CSV", "events.parquet": "Parquet", "events.jsonl": "JSON", "annotated.mp4": "MP4"}
 
 _COLOURS = {"in": ["#1b8a4b", "#3f7fd0", "#7a5bc7"], "out": ["#d9692b", "#c2456f", "#9a7b1f"]}
@@ -61,7 +64,9 @@ def _head(visit: Visit, video: Video) -> None:
             tag("strong", video.name)
             tag("span", visit.say("results.model", model=video.model), "note")
 
-        def delete() -> None:
+        async def delete() -> None:
+            with suppress(TimeoutError):  # the page may be gone
+                await ui.run_javascript(_LET_GO)
             visit.dashboard.videos.delete(video.id)
             ui.navigate.to("/add")
 
