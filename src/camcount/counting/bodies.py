@@ -209,18 +209,14 @@ class Bodies:
             span,
         )
 
-    def at_rest(self, slots: Ints) -> Mask:
-        """Which of the tracks stand still."""
+    def resting(self, slots: Ints | int) -> Mask:
+        """Which of the tracks stand still; of one slot, whether it does."""
         return np.asarray(self.time[slots] - self.base_time[slots] >= self.settings.rest_after_s)
-
-    def resting(self, slot: int) -> bool:
-        """Whether the track stands still."""
-        return bool(self.time[slot] - self.base_time[slot] >= self.settings.rest_after_s)
 
     def stale(self, time_s: float, rest_s: float) -> Ints:
         """The slots to let go: not seen for long, and if at rest, not for very long."""
         old = np.flatnonzero(self.seen < time_s - self.settings.memory_s)
-        return np.asarray(old[~self.at_rest(old) | (self.seen[old] < time_s - rest_s)])
+        return np.asarray(old[~self.resting(old) | (self.seen[old] < time_s - rest_s)])
 
     def _remember(self, slots: Ints, height: Floats, time_s: float, interval_s: float) -> None:
         span = self.settings.stature_s

@@ -60,11 +60,13 @@ def _near(
     bodies: Bodies, slots: Ints, place: Floats, height: float, time_s: float, settings: CrossingSettings
 ) -> Floats:
     """How far a place is from where the tracks were about to be, as a share of what is allowed."""
-    gap, usual, resting = time_s - bodies.time[slots], bodies.height[slots], bodies.at_rest(slots)
+    gap, usual, resting = time_s - bodies.time[slots], bodies.height[slots], bodies.resting(slots)
     reach = settings.join + np.where(resting, 0.0, settings.join_per_s * gap)
     ahead = bodies.place[slots] + bodies.velocity[slots] * np.where(resting, 0.0, np.minimum(gap, _AHEAD_S))[:, None]
     fits = (resting | (gap <= settings.join_s)) & (_ratio(usual, height) >= settings.alike)
-    return np.where(fits, _apart(place - ahead).min(axis=1) / np.maximum(reach * usual, 1e-9), np.inf)
+    return np.where(
+        fits, _apart((place - ahead).reshape(-1, 2, 2)).min(axis=1) / np.maximum(reach * usual, 1e-9), np.inf
+    )
 
 
 def _on_its_way(
@@ -73,11 +75,11 @@ def _on_its_way(
     """The same of the last part of the way that the tracks would have gone by now, growing or shrinking as before."""
     gap, usual = time_s - bodies.time[slots], bodies.height[slots]
     course, growth, known_s = bodies.course(slots)
-    walks = ~bodies.at_rest(slots) & (gap <= settings.walk_s) & (known_s >= _KNOWN_S)
+    walks = ~bodies.resting(slots) & (gap <= settings.walk_s) & (known_s >= _KNOWN_S)
     way, off = (course * gap[:, None]).reshape(-1, 2, 2), (place - bodies.place[slots]).reshape(-1, 2, 2)
     along = (way * off).sum(axis=2) / np.maximum((way * way).sum(axis=2), 1e-9)
     share = np.clip(along, settings.walk_share, 1.0)
-    aside = np.hypot(*np.moveaxis(off - share[..., None] * way, 2, 0))
+    aside = _apart(off - share[..., None] * way)
     expected = usual[:, None] * np.exp(np.clip(growth[:, None] * share * gap[:, None], -1.0, 1.0))
     reach = (settings.join + settings.walk_per_s * gap)[:, None] * np.minimum(usual[:, None], expected)
     fits = walks[:, None] & (_ratio(expected, height) >= settings.walk_alike)
@@ -85,8 +87,8 @@ def _on_its_way(
 
 
 def _apart(off: Floats) -> Floats:
-    """Lengths ``(n, 2)`` of the differences ``(n, 4)`` of feet and of centres."""
-    return np.asarray(np.hypot(off[:, 0::2], off[:, 1::2]))
+    """Lengths ``(n, 2)`` of the differences ``(n, 2, 2)`` of feet and of centres."""
+    return np.asarray(np.hypot(off[..., 0], off[..., 1]))
 
 
 def _ratio(heights: Floats, height: float) -> Floats:

@@ -24,7 +24,7 @@ class SharedModel:
     def __init__(self, load: Callable[[], Detector], *, apart: bool = False) -> None:
         self._load = load
         self._apart = apart
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._latest: Detector | None = None
         self._users: dict[int, int] = {}
 
@@ -50,11 +50,12 @@ class SharedModel:
             last = not self._users[id(detector)]
             if last:
                 del self._users[id(detector)]
-                self._latest = None if self._latest is detector else self._latest
+                self._retire(detector)
         if last:
             detector.close()
 
     def _retire(self, detector: Detector) -> None:
         """Nobody new uses it."""
         with self._lock:
-            self._latest = None if self._latest is detector else self._latest
+            if self._latest is detector:
+                self._latest = None
