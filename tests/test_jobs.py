@@ -8,7 +8,7 @@ import time
 import pytest
 
 from camcount.errors import InferenceTimeout, Overloaded
-from camcount.serving.jobs import JobQueue
+from camcount.serving.jobs import Job, JobQueue
 from camcount.serving.requests import DetectionRequest, Priority
 from tests.fake_models import job
 
@@ -106,6 +106,37 @@ def test_a_waiting_taker_gets_what_comes() -> None:
     queue.put(job(7))
     thread.join(5)
     assert taken == [7]
+
+
+@pytest.mark.parametrize(("choosy", "again"), [(True, False), (False, True)])
+def test_a_job_that_the_first_to_wake_leaves_wakes_the_others(choosy: bool, again: bool) -> None:
+    """It does not lie there until somebody's time is over."""
+    queue = JobQueue(4, choosy=choosy)
+    refused, waits = threading.Event(), threading.Event()
+    taken: list[int] = []
+
+    def refuse(_: Job) -> bool:
+        refused.set()
+        return False
+
+    def take() -> None:
+        waits.set()
+        taken.append(_index(queue.take(10)))
+
+    first = threading.Thread(target=lambda: queue.take(10, refuse))
+    second = threading.Thread(target=take)
+    first.start()
+    queue.put(job(1))
+    assert refused.wait(5)  # it has looked, and is the first to wait
+    assert _index(queue.take(0)) == 1
+    second.start()
+    assert waits.wait(5)
+    time.sleep(0.05)
+    queue.put(job(7), again=again)
+    second.join(5)
+    assert taken == [7]
+    queue.close()
+    first.join(5)
 
 
 def test_a_closed_queue_gives_back_what_waited_and_takes_no_more() -> None:

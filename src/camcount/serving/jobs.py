@@ -56,10 +56,12 @@ class JobQueue:
     Args:
         capacity: how many may wait. A job of low priority finds the queue full when it is half full, so that there is
             always room for somebody who waits at a screen.
+        choosy: takers may leave jobs to others, so that every job is shown to all who wait.
     """
 
-    def __init__(self, capacity: int) -> None:
+    def __init__(self, capacity: int, *, choosy: bool = False) -> None:
         self._capacity = capacity
+        self._choosy = choosy
         self._heap: list[tuple[int, int, Job]] = []
         self._order = itertools.count()
         self._changed = threading.Condition()
@@ -84,7 +86,10 @@ class JobQueue:
                 raise Overloaded(f"{len(self._heap)} requests wait for {job.request.model} already: try again later")
             order = next(self._order)
             heapq.heappush(self._heap, (-1 if again else job.request.priority, order, job))
-            self._changed.notify()
+            if again or self._choosy:  # one who is woken and leaves it to others does not wake them
+                self._changed.notify_all()
+            else:
+                self._changed.notify()
 
     def take(self, timeout_s: float, wanted: Callable[[Job], bool] = lambda job: True) -> Job | None:
         """The next job that somebody still waits for, begun; ``None`` when there is none within ``timeout_s``.
@@ -105,11 +110,6 @@ class JobQueue:
                 ended.finish(ended, error)
             if job is not None or self._closed or (not over and left <= 0):
                 return job
-
-    def wake(self) -> None:
-        """Has all takers look again: what they may have may have changed."""
-        with self._changed:
-            self._changed.notify_all()
 
     def close(self) -> list[Job]:
         """Takes no more; gives what was still waiting."""

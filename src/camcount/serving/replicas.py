@@ -55,7 +55,7 @@ class Replicas:
         self._batch = batch
         self._weight = weight
         self._numbers = itertools.count(1)
-        self._shared = JobQueue(options.queue)
+        self._shared = JobQueue(options.queue, choosy=options.balancing == "hybrid")
         policy = POLICIES.get(options.balancing)
         self._balancer = policy() if policy else None
         self._lock = threading.RLock()
