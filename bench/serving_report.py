@@ -26,11 +26,12 @@ def show(console: Console, results: Results) -> None:
     """Everything that was measured."""
     console.print(_loads(results))
     console.print(_servers(results))
-    if results.open is not None:
-        load = results.open
+    for one in results.open:
+        load = one.load
         console.print(
-            f"open loop on F2: {load.rate:.1f} answers/s, p50 {load.p50:.0f}, p95 {load.p95:.0f}, p99 {load.p99:.0f} "
-            f"ms after the planned moment of sending, {load.errors} errors, {load.cpu_ms:.1f} ms CPU each"
+            f"open loop on F2 at {one.rate:.1f}/s, floor {one.floor:.1f}: {load.rate:.1f} answers/s, "
+            f"p50 {load.p50:.0f}, p95 {load.p95:.0f}, p99 {load.p99:.0f} ms after the planned moment of sending, "
+            f"{load.errors} errors, {load.cpu_ms:.1f} ms CPU each"
         )
     verdicts = Table("demand", "measured", "", title="Verdicts")
     for verdict in results.verdicts():

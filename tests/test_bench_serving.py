@@ -15,7 +15,7 @@ from bench.serving_frames import frames
 from bench.serving_job import Job, agree, write_job
 from bench.serving_load import Load, OpenLoop
 from bench.serving_report import draw
-from bench.serving_results import LEVELS, OWN, STOCK, Block, Floor, Results
+from bench.serving_results import LEVELS, OWN, STOCK, Block, Floor, Open, Results
 from bench.serving_scenes import Watch
 from bench.serving_servers import Contender, Running, free_port
 
@@ -100,7 +100,8 @@ def test_errors_of_our_own_are_counted_and_those_of_others_not() -> None:
     results = _results(98, 900)
     results.blocks["Other"][0].loads[8] = _load(90, 100, errors=7)
     assert results.errors() == 0
-    results.open = replace(_load(100, 50), broken=2)
+    results.open.append(Open(rate=100, load=replace(_load(100, 50), broken=2), floor=125))
+    assert [verdict.met for verdict in results.verdicts() if "0.80 of the floor" in verdict.demand] == [False]
     assert results.errors() == 2
 
 

@@ -6,14 +6,12 @@ import asyncio
 import hashlib
 import logging
 import signal
-import socket
-from collections.abc import Callable, Generator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import uvicorn
 from starlette.types import ASGIApp
 
 from camcount.api.application import application
@@ -26,7 +24,8 @@ from camcount.camera_site import CameraSite
 from camcount.dashboard.dashboard import Dashboard
 from camcount.dashboard.mounting import UPLOADS, DashboardRoute
 from camcount.dashboard.videos import Videos
-from camcount.errors import CamcountError, ServiceError, UsageError
+from camcount.errors import CamcountError, UsageError
+from camcount.http_server import HttpServer, http_config, listen, loop_factory, named
 from camcount.models.home import home
 from camcount.models.opening import Trust
 from camcount.monitoring.failures import Failures
@@ -44,15 +43,6 @@ from camcount.storage.recorder import TimeSeriesRecorder
 from camcount.video.encoded import in_one_thread
 
 _log = logging.getLogger("camcount.server")
-
-
-class _HttpServer(uvicorn.Server):
-    """Leaves signals alone: they stop all doors, not only this one."""
-
-    @contextmanager
-    def capture_signals(self) -> Generator[None]:
-        """Captures none."""
-        yield
 
 
 class Server:
@@ -157,8 +147,8 @@ class Server:
             ServiceError: a port is taken.
             UsageError: the certificate cannot be used.
         """
-        listening = _listen(self.settings.host, self.settings.port)
-        http = _HttpServer(self._http_config())
+        listening = listen(self.settings.host, self.settings.port)
+        http = self._http()
         grpc = await self._grpc()
         stop = asyncio.Event()
         for wanted in (signal.SIGTERM, signal.SIGINT):
@@ -170,7 +160,7 @@ class Server:
             while not (http.started or serving.done()):
                 await asyncio.sleep(0.01)
             scheme = "https" if self.settings.tls_cert else "http"
-            started(f"{scheme}://{_named(listening)}", f"{self.settings.host}:{grpc.port}" if grpc else "")
+            started(f"{scheme}://{named(listening)}", f"{self.settings.host}:{grpc.port}" if grpc else "")
             await asyncio.wait({serving, asyncio.create_task(stop.wait())}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             await asyncio.to_thread(self.site.feed.close)  # which ends the streams of events, so that HTTP can end
@@ -216,27 +206,17 @@ class Server:
             tls=tls,
         )
 
-    def _http_config(self) -> uvicorn.Config:
+    def _http(self) -> HttpServer:
         settings = self.settings
-        config = uvicorn.Config(
-            self.application(),
-            log_config=None,
-            access_log=False,
-            lifespan="on",
-            server_header=False,
-            proxy_headers=False,
-            timeout_graceful_shutdown=max(1, round(settings.drain)),
-            ssl_certfile=settings.tls_cert,
-            ssl_keyfile=settings.tls_key,
-            ws_max_size=settings.body_limit,
-            ws_per_message_deflate=False,  # pictures are compressed already, and to try costs more than to draw them
-            ws_max_queue=4,  # what waits unread in memory, so that clients are halted soon
+        return HttpServer(
+            http_config(
+                self.application(),
+                drain_s=settings.drain,
+                body_limit=settings.body_limit,
+                tls_cert=settings.tls_cert,
+                tls_key=settings.tls_key,
+            )
         )
-        try:
-            config.load()
-        except OSError as error:
-            raise UsageError(f"the certificate {settings.tls_cert} or its key cannot be used: {error}") from None
-        return config
 
 
 def serve(settings: ServerSettings, started: Callable[[str, str], None] = lambda http, grpc: None) -> None:
@@ -250,7 +230,7 @@ def serve(settings: ServerSettings, started: Callable[[str, str], None] = lambda
     in_one_thread()
     server = Server(settings)
     try:
-        with asyncio.Runner(loop_factory=uvicorn.Config("", log_config=None).get_loop_factory()) as runner:
+        with asyncio.Runner(loop_factory=loop_factory()) as runner:
             runner.run(server.run(started))
     finally:
         server.close()
@@ -269,25 +249,6 @@ def _archive(settings: ServerSettings, database: Database) -> DailyArchive | Non
         return None
     folder = settings.archive_folder or home() / "archive"
     return DailyArchive(database, folder, timedelta(days=settings.archive_after_days))
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listening = socket.socket(family)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listening.bind((host, port))
-    except OSError as error:
-        listening.close()
-        raise ServiceError(f"cannot listen on {host}:{port} ({error.strerror}): give another --port") from None
-    listening.listen(2048)
-    listening.setblocking(False)
-    return listening
-
-
-def _named(listening: socket.socket) -> str:
-    host, port = listening.getsockname()[:2]
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _content(path: Path) -> bytes:
