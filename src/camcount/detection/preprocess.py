@@ -33,7 +33,8 @@ class Placement:
         scale_x, scale_y = frame.width / self.width, frame.height / self.height
         placed = boxes - np.array([self.left, self.top, self.left, self.top], np.float32)
         placed *= np.array([scale_x, scale_y, scale_x, scale_y], np.float32)
-        return np.clip(placed, 0, np.array([frame.width, frame.height] * 2, np.float32), out=placed)
+        np.maximum(placed, 0, out=placed)
+        return np.minimum(placed, np.array([frame.width, frame.height] * 2, np.float32), out=placed)
 
 
 def place(spec: ModelSpec, width: int, height: int) -> Placement:
