@@ -7,9 +7,10 @@ models prepare` (input in the shape of the picture, head cut to people and vehic
 the scale that suffices. camcount decodes at the scale that suffices in F1 too, which is why there are two floors
 of F1. Its result cache is off, and so is every server's access log.
 
-The floor is the same job in two processes without a server, measured just before and just after each server;
-ratios are taken within that minute, and are medians over the rounds. wrk leaves as many requests behind as it had
-open: before the next measurement each server is asked until it answers quickly again.
+The floor is the same job in two processes without a server, measured just before and just after each server, and
+around each load of our own; ratios are taken within that minute, and are medians over the rounds. What the machine
+ran meanwhile for somebody else ("stolen") is shown: above a few percent, believe the ratio by CPU. wrk leaves as many
+requests behind as it had open: before the next measurement each server is asked until it answers quickly again.
 
 Ends with 1 if one of our own answers was an error, not for a ratio that was missed.
 """
@@ -67,7 +68,7 @@ class Comparison:
     console: Console
 
     def block(self, contender: Contender, levels: Sequence[int]) -> Block:
-        """One server: floors, start, what it answers, all loads, floors."""
+        """One server: floors, start, what it answers, all loads, floors; around every load where it is our own."""
         block = Block(floors={job: [self.floor(job)] for job in floors_of(contender.name)})
         with running(contender, self.folder / contender.name) as server:
             block.start_s, start_mb = server.start_s, server.memory_mb()
@@ -80,9 +81,14 @@ class Comparison:
                 block.loads[level] = load
                 block.memory_mb = (start_mb, server.memory_mb())
                 server.drain(self.pictures[0])
+                if contender.name in (STOCK, OWN) and level != levels[-1]:
+                    self._add_floors(block)
+        self._add_floors(block)
+        return block
+
+    def _add_floors(self, block: Block) -> None:
         for job, floors in block.floors.items():
             floors.append(self.floor(job))
-        return block
 
     def floor(self, job: str, *arguments: str) -> Floor:
         """The job with no server."""

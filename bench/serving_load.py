@@ -25,7 +25,8 @@ class Load:
     """What one run of load measured.
 
     ``rate`` is answers per second; ``p50``, ``p95``, ``p99`` milliseconds; ``refused`` answers that are no 2xx;
-    ``broken`` connections that failed or answers that did not come; ``cpu_ms`` of the server for each answer.
+    ``broken`` connections that failed or answers that did not come; ``cpu_ms`` of the server for each answer;
+    ``stolen`` the share of time in which the machine ran for somebody else.
     """
 
     rate: float
@@ -35,6 +36,7 @@ class Load:
     refused: int
     broken: int
     cpu_ms: float = 0.0
+    stolen: float = 0.0
 
     @property
     def errors(self) -> int:
@@ -60,11 +62,11 @@ def closed_loop(server: Running, bodies: Path, count: int, connections: int, sec
     headers = [text for pair in server.contender.headers.items() for text in pair]
     threads = ["-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "--timeout", "30s", "-s", str(_SCRIPT)]
     url = f"http://127.0.0.1:{server.port}{server.contender.path}"
-    busy = server.cpu_s()
+    busy, before = server.cpu_s(), _ticks()
     done = subprocess.run(
         ["wrk", *threads, url, "--", str(bodies), str(count), *headers], capture_output=True, text=True, check=False
     )
-    busy = server.cpu_s() - busy
+    busy, after = server.cpu_s() - busy, _ticks()
     line = next((line for line in done.stdout.splitlines() if line.startswith("{")), None)
     if line is None:
         raise SystemExit(f"wrk failed: {done.stdout[-500:]} {done.stderr[-500:]}")
@@ -80,7 +82,14 @@ def closed_loop(server: Running, bodies: Path, count: int, connections: int, sec
         refused=found["refused"],
         broken=found["broken"],
         cpu_ms=1000 * busy / answered,
+        stolen=(after[0] - before[0]) / max(1, after[1] - before[1]),
     )
+
+
+def _ticks() -> tuple[int, int]:
+    """Of all cores: how long a virtual machine was kept waiting, and all time."""
+    cores = [int(field) for field in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
+    return cores[7], sum(cores)
 
 
 class OpenLoop:

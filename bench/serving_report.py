@@ -43,7 +43,18 @@ def _loads(results: Results) -> Table:
     rounds = max((len(blocks) for blocks in results.blocks.values()), default=0)
     table = Table(title=f"JPEG -> YOLOX-nano -> JSON over HTTP, wrk on one thread, {rounds} rounds, medians")
     table.add_column("server")
-    for heading in ("c", "req/s", "of floor", "p50 ms", "p95 ms", "p99 ms", "CPU ms", "of floor by CPU", "errors"):
+    for heading in (
+        "c",
+        "req/s",
+        "of floor",
+        "p50 ms",
+        "p95 ms",
+        "p99 ms",
+        "CPU ms",
+        "of floor by CPU",
+        "stolen",
+        "errors",
+    ):
         table.add_column(heading, justify="right")
     for name, blocks in results.blocks.items():
         for level in results.levels(name):
@@ -56,6 +67,7 @@ def _loads(results: Results) -> Table:
                 *(f"{statistics.median(map(part, loads)):.0f}" for part in _PERCENTILES),
                 f"{statistics.median(load.cpu_ms for load in loads):.1f}",
                 f"{results.of_floor_by_cpu(name, level, job_of(name)):.3f}",
+                f"{max(load.stolen for load in loads):.0%}",
                 str(sum(load.errors for load in loads)),
             )
         table.add_section()

@@ -23,7 +23,7 @@ class Floor:
 
 @dataclass
 class Block:
-    """One server once: its loads, and the floors measured just before and just after it, by job."""
+    """One server once: its loads, and by job the floors: before and after all loads, or around every one of them."""
 
     loads: dict[int, Load] = field(default_factory=dict)
     floors: dict[str, list[Floor]] = field(default_factory=dict)
@@ -39,11 +39,16 @@ class Block:
 
     def of_floor(self, level: int, job: str) -> float:
         """Answers per second over the floor's."""
-        return self.loads[level].rate / self.floor_rate(job)
+        return self.loads[level].rate / statistics.fmean(floor.rate for floor in self._around(level, job))
 
     def of_floor_by_cpu(self, level: int, job: str) -> float:
         """The floor's processor time over the server's: what the ratio would be if nothing else ran here."""
-        return statistics.fmean(floor.cpu_ms for floor in self.floors[job]) / self.loads[level].cpu_ms
+        return statistics.fmean(floor.cpu_ms for floor in self._around(level, job)) / self.loads[level].cpu_ms
+
+    def _around(self, level: int, job: str) -> list[Floor]:
+        """The floors before and after a load."""
+        floors, place = self.floors[job], list(self.loads).index(level)
+        return floors[place : place + 2] if len(floors) == len(self.loads) + 1 else floors
 
 
 @dataclass(frozen=True)
