@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -99,14 +100,18 @@ def test_the_live_demo_answers_by_command_line_http_and_mqtt(tmp_path: Path, mon
         make = ["make", "-f", str(ROOT / "Makefile"), "-o", ".venv/ready", f"BIN={Path(sys.executable).parent}"]
         demo = [*make, "demo", f"MQTT=127.0.0.1:{broker.port}", "PORT=0"]
         with subprocess.Popen(demo, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
-            assert process.stdout is not None
-            said = next(line for line in process.stdout if line.startswith("camcount serves at"))
-            url = said.split()[3]
-            until(lambda: int(_crossings(url)) > 0, 120)
-            until(lambda: '"in":0,"out":0' not in _typed(asked[1], url, broker.port), 60)
-            table, retained, answer = (_typed(line, url, broker.port) for line in asked)
-            os.killpg(process.pid, signal.SIGINT)
-            rest = process.communicate(timeout=60)[0]
+            try:
+                assert process.stdout is not None
+                said = next(line for line in process.stdout if line.startswith("camcount serves at"))
+                url = said.split()[3]
+                until(lambda: int(_crossings(url)) > 0, 120)
+                until(lambda: '"in":0,"out":0' not in _typed(asked[1], url, broker.port), 60)
+                table, retained, answer = (_typed(line, url, broker.port) for line in asked)
+                os.killpg(process.pid, signal.SIGINT)
+                rest = process.communicate(timeout=60)[0]
+            finally:
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)  # or the test would wait for it until it is ended itself
     assert re.search(r"street .* running .* pavement .* [1-9]", table)
     assert re.search(r'camcount/street/lines/\w+ {"in":\d+,"out":\d+', retained)
     assert json.loads(answer)["totals"].keys() == {"pavement", "road"}
