@@ -120,9 +120,9 @@ class ModelDetector:
             found = found.take(np.argpartition(-found.scores, _NMS_INPUT)[:_NMS_INPUT])
         found = found.take(self._best(found))
         boxes = at.to_frame(found.boxes, frame)
-        if len(boxes) and (boxes[:, 2:] <= boxes[:, :2]).any():
-            real = np.flatnonzero((boxes[:, 2:] > boxes[:, :2]).all(axis=1))
-            found, boxes = found.take(real), boxes[real]
+        real = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
+        if not real.all():
+            found, boxes = found.take(np.flatnonzero(real)), boxes[real]
         scores, classes = np.minimum(found.scores, 1), found.classes.astype(np.int32)
         stages = Stages(*shares, time.perf_counter() - begun)
         return Detections(boxes, scores, classes, self.labels, stages)

@@ -56,11 +56,8 @@ def yolox(spec: ModelSpec) -> Decode:
         sure = rows_reaching(scores, threshold)
         found, cell = found.take(sure, axis=1), grid.take(rows.take(sure), axis=1)
         centres = (found[:2] + cell[:2]) * cell[2]
-        halves = np.exp(np.minimum(found[2:4], 20)) * (cell[2] * np.float32(0.5))
-        boxes = np.empty((len(sure), 4), np.float32)
-        np.subtract(centres, halves, out=boxes.T[:2])
-        np.add(centres, halves, out=boxes.T[2:])
-        return Candidates(boxes, scores.take(sure), found[5:].argmax(axis=0))
+        sizes = np.exp(np.minimum(found[2:4], 20)) * cell[2]
+        return Candidates(from_centres(centres.T, sizes.T), scores.take(sure), found[5:].argmax(axis=0))
 
     return decode
 

@@ -90,7 +90,7 @@ class Vocabulary:
             )
         labels = self.label_of.take(classes)
         rows = ((labels >= 0) & (candidates.scores >= self.minimum.take(classes))).nonzero()[0]
-        return Candidates(candidates.boxes.take(rows, axis=0), candidates.scores.take(rows), labels.take(rows))
+        return Candidates(candidates.boxes, candidates.scores, labels).take(rows)
 
 
 def vocabulary(
