@@ -137,8 +137,8 @@ class Submitting(Detector, Protocol):
 class Recorder(Protocol):
     """Writes down what is measured: to Prometheus, a log, a database, or nowhere.
 
-    ``record`` is called once for every request that has ended, from many threads at once; it must be quick, must
-    not raise, and must not call back.
+    ``record`` is called once for every request that has ended, soon afterwards; it must be quick, must not raise,
+    and must not call back.
     """
 
     def record(self, stats: RequestStats) -> None: ...

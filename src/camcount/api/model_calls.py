@@ -141,6 +141,7 @@ class ModelCalls:
         return await asyncio.to_thread(self._plane.model, _checked(model_id))
 
     def _performance(self, info: ModelInfo) -> dict[str, Any]:
+        own = next((g for g in self._plane.gauges() if (g.model, g.version) == (info.name, info.version)), None)
         usage: dict[str, Any] = {"cpu": None, "memory": None, "gpu": None}
         latency = throughput = None
         if self._rates is not None:
@@ -153,7 +154,6 @@ class ModelCalls:
                 "memory": now.resources.memory_bytes,
                 "gpu": None if gpu is None else round(gpu.busy, 4),
             }
-        own = next((g for g in self._plane.gauges() if (g.model, g.version) == (info.name, info.version)), None)
         if own is not None and own.memory_bytes:
             usage["memory"] = own.memory_bytes
         accuracy = None if self._accuracy is None else self._accuracy(info)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -147,3 +149,38 @@ def settle(future: Future[Any], outcome: Any) -> None:
         future.set_exception(outcome)
     else:
         future.set_result(outcome)
+
+
+async def awaited(future: Future[Any], timeout_s: float) -> Any:
+    """The result of a future that another thread settles; whatever ends the wait cancels the future.
+
+    The same as ``asyncio.timeout`` around ``asyncio.wrap_future``, in a third of their 16 us.
+
+    Raises:
+        TimeoutError: it was not settled within ``timeout_s``.
+    """
+    loop = asyncio.get_running_loop()
+    here: asyncio.Future[None] = loop.create_future()
+
+    def settled(_: Future[Any]) -> None:
+        with suppress(RuntimeError):  # the loop is closed: nobody waits there any more
+            loop.call_soon_threadsafe(wake)
+
+    def wake() -> None:
+        if not here.done():
+            here.set_result(None)
+
+    def expire() -> None:
+        if not here.done():
+            here.set_exception(TimeoutError())
+
+    future.add_done_callback(settled)
+    timer = loop.call_later(timeout_s, expire)
+    try:
+        await here
+    except BaseException:
+        future.cancel()
+        raise
+    finally:
+        timer.cancel()
+    return future.result()

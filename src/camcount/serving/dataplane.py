@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -18,11 +17,12 @@ from camcount.models.loading_state import State
 from camcount.protocols import Recorder, ResultCache, Thresholds
 from camcount.serving.cache_keys import inference_key, model_prefix
 from camcount.serving.cache_values import decode, encode
-from camcount.serving.calls import Call, settle
+from camcount.serving.calls import Call, awaited, settle
 from camcount.serving.jobs import Done, Job
 from camcount.serving.models import Models
 from camcount.serving.options import ServedModel, ServingOptions
 from camcount.serving.plane_detector import PlaneDetector
+from camcount.serving.recording import Recording
 from camcount.serving.replica import told
 from camcount.serving.replicas import Replicas
 from camcount.serving.requests import Answer, DetectionRequest, ModelInfo, Priority, TensorAnswer, TensorRequest
@@ -43,7 +43,7 @@ class DataPlane:
         ask_registry: whether requests may name registered models that are not configured.
         options: queues, replicas, retries.
         loading: how many models stay in memory.
-        recorders: told of every request that has ended.
+        recorders: told of every request that has ended, a tenth of a second later at most.
         cache: keeps answers; ``None``: nothing is kept.
         fingerprint: changes with the configuration, so that answers of another one are not taken from the cache.
         idle_s: seconds after which a model that nobody has asked for is taken out of memory.
@@ -65,7 +65,7 @@ class DataPlane:
         opening: Mapping[str, Any] | None = None,
     ) -> None:
         self.options = options or ServingOptions()
-        self._recorders = tuple(recorders)
+        self._recording = Recording(recorders)
         self._cache = cache
         self._fingerprint = fingerprint
         self._slow = ThreadPoolExecutor(_SLOW_THREADS, thread_name_prefix="load")
@@ -218,7 +218,8 @@ class DataPlane:
         self._loader.unload(self._targets.find(reference).key)
 
     def gauges(self) -> list[ModelGauges]:
-        """The loaded models as they stand."""
+        """The loaded models as they stand, when the recorders know of all that has ended."""
+        self._recording.catch_up()
         return self._models.gauges(self._loader.status())
 
     def close(self, drain_s: float = 10.0) -> None:
@@ -230,6 +231,7 @@ class DataPlane:
             time.sleep(0.01)
         self._loader.close()
         self._slow.shutdown(wait=False, cancel_futures=True)
+        self._recording.close()
 
     # ------------------------------------------------------------------------------------ one request, step by step
 
@@ -358,18 +360,14 @@ class DataPlane:
         call.give_back()
         with self._lock:
             self._open -= 1
-        if self._recorders:
-            stats = call.stats(answer, outcome, computed=computed)
-            for recorder in self._recorders:
-                recorder.record(stats)
+        if self._recording:
+            self._recording.add(call.stats(answer, outcome, computed=computed))
 
     # ---------------------------------------------------------------------------------------------------- the rest
 
     async def _awaited(self, request: DetectionRequest | TensorRequest) -> Any:
-        future = self.submit(request)
         try:
-            async with asyncio.timeout(self._left(request)):
-                return await asyncio.wrap_future(future)
+            return await awaited(self.submit(request), self._left(request))
         except TimeoutError:
             raise self._unanswered(request) from None
 
