@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import socket
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 import uvicorn
 
+from camcount.api.errors import ClientGone
+from camcount.api.reading import LEAVERS, body_of, while_connected
 from camcount.errors import ServiceError, UsageError
 from camcount.http_server import WholeBodies, http_config, listen, named
 from tests.asgi_servers import served
@@ -91,6 +96,52 @@ def test_a_client_that_goes_in_the_middle_of_a_short_body_is_noticed() -> None:
     with served(app, http=WholeBodies) as port, socket.create_connection(("127.0.0.1", port)) as client:
         client.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n" + b"x" * 10)
     assert app.gone
+
+
+@pytest.mark.parametrize("protocol", [WholeBodies, "httptools", "h11"])
+@pytest.mark.parametrize("late", [False, True])
+def test_a_client_that_does_not_wait_for_its_answer_ends_the_work(protocol: Any, late: bool) -> None:
+    """Behind any server, and also where it went before anybody began to watch."""
+    begun, ended = threading.Event(), threading.Event()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            return
+        await body_of(receive)
+        begun.set()
+        if late:
+            await asyncio.sleep(0.3)
+        try:
+            await while_connected(scope, receive, asyncio.sleep(20))
+        except ClientGone:
+            ended.set()
+
+    with served(app, http=protocol, lifespan="off") as port:
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            client.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc")
+            assert begun.wait(5)
+            time.sleep(0 if late else 0.1)
+        assert ended.wait(5)
+
+
+def test_who_has_an_answer_is_not_told_of_the_end() -> None:
+    """One connection, many requests: nothing is left in what they share."""
+    left: list[int] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await body_of(receive)
+        await while_connected(scope, receive, asyncio.sleep(0))
+        left.append(len(scope["extensions"][LEAVERS]))
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
+        await send({"type": "http.response.body", "body": b""})
+
+    with served(app, http=WholeBodies, lifespan="off") as port:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+        for _ in range(3):
+            connection.request("POST", "/", body=b"abc")
+            connection.getresponse().read()
+        connection.close()
+    assert left == [0, 0, 0]
 
 
 def test_an_upgrade_is_left_to_uvicorn() -> None:

@@ -7,11 +7,13 @@ from asyncio import AbstractEventLoop
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from camcount.api.reading import LEAVERS
 from camcount.errors import ServiceError, UsageError
 
 _AHEAD = 2**20
@@ -22,8 +24,24 @@ class WholeBodies(HttpToolsProtocol):
     """Wakes the application when a body is whole, or long, rather than for every piece that comes.
 
     uvicorn's own wakes it at every piece and stops reading at 64 kB: for a camera's picture up to three turns
-    of the event loop, each as dear as finding the route.
+    of the event loop, each as dear as finding the route. And an application that wants to know of a client that goes
+    away needs a task there that waits for it; here it leaves a function in `LEAVERS`.
     """
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self._extensions: dict[str, dict[Any, Any]] = {LEAVERS: {}}
+
+    def on_message_begin(self) -> None:
+        """Begins a request."""
+        super().on_message_begin()
+        self.scope["extensions"] = self._extensions
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tells those who wait for answers."""
+        super().connection_lost(exc)
+        for leave in tuple(self._extensions.pop(LEAVERS, ())):  # who comes later must ask for the next message
+            leave()
 
     def on_body(self, body: bytes) -> None:
         """Keeps a piece."""

@@ -74,7 +74,7 @@ class BatchInference:
             return
         if webhook is not None:
             raise InvalidInput("a webhook is told of the end of a job: add ?mode=async")
-        answer = await while_connected(receive, batch.answer())
+        answer = await while_connected(scope, receive, batch.answer())
         form = format_of(body.options.output_format, headers.get(b"accept", b""))
         await answered(send, written(answer, form), MEDIA_TYPES[form])
 

@@ -72,7 +72,7 @@ class Inference:
         if query.mode == "async":
             await accepted(send, self._start(request, webhook))
             return
-        answer = await while_connected(receive, self._plane.infer(request))
+        answer = await while_connected(scope, receive, self._plane.infer(request))
         form = format_of(options.output_format, headers.get(b"accept", b""))
         await answered(send, written(inference_answer(answer), form), MEDIA_TYPES[form])
 

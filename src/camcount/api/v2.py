@@ -128,7 +128,8 @@ class _Door:
             request_id=request_id_of(request.scope),
             trace=trace_of(headers_of(request.scope)),
         )
-        reply = await while_connected(request.receive, infer(self._plane, call, largest_pixels=self._largest_pixels))
+        work = infer(self._plane, call, largest_pixels=self._largest_pixels)
+        reply = await while_connected(request.scope, request.receive, work)
         written, length = write_reply(reply, body)
         if length is None:
             return Response(written, media_type="application/json")
