@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import socket
 import ssl
@@ -49,6 +50,22 @@ def test_a_picture_is_answered_with_what_is_in_it(server: Served, picture: bytes
     assert len(people) >= 5
     assert answer["modelId"] == "yolox"
     assert answer["decision"]["variant"] == "yolox:0.0.0"
+
+
+@pytest.mark.skipif(not hasattr(os, "SCHED_BATCH"), reason="Linux only")
+def test_no_thread_of_the_server_interrupts_another(server: Served, picture: bytes) -> None:
+    """The event loop and the replicas are batch work: they wait for their turn."""
+    tasks = Path(f"/proc/{server.process.pid}/task")
+
+    def used() -> dict[int, int]:
+        return {int(task.name): int((task / "schedstat").read_text().split()[0]) for task in tasks.iterdir()}
+
+    before = used()
+    for _ in range(10):
+        server.post("/api/v1/models/yolox/inference?confidenceThreshold=0.31", picture + os.urandom(8))
+    busy = {thread for thread, now in used().items() if now - before.get(thread, 0) > 10_000_000}
+    assert len(busy) >= 2
+    assert {os.sched_getscheduler(thread) for thread in {server.process.pid, *busy}} == {os.SCHED_BATCH}
 
 
 def test_all_doors_give_the_same_boxes(server: Served, picture: bytes) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import hashlib
 import logging
+import os
 import signal
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
@@ -228,12 +230,33 @@ def serve(settings: ServerSettings, started: Callable[[str, str], None] = lambda
     configure_logging(settings.log_format, settings.log_level)
     logging.getLogger("alembic").setLevel(logging.WARNING)
     in_one_thread()
+    _uninterrupted()
     server = Server(settings)
+    _rarely_swept()
     try:
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
             runner.run(server.run(started))
     finally:
         server.close()
+
+
+def _uninterrupted() -> None:
+    """Has threads finish their turn before one with news gets its own, for this thread and all it will start.
+
+    A replica that is stopped for every piece of a picture that comes finds its caches full of something else. Where
+    all cores are busy an answer may leave some milliseconds later for it, and there are more of them; an idle core
+    takes up news at once as ever.
+    """
+    if hasattr(os, "SCHED_BATCH"):  # Linux
+        with suppress(OSError):
+            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+
+
+def _rarely_swept() -> None:
+    """Has Python look for garbage rarely, and not in what is there now, which stays: a tenth of a request's time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(5_000, 10, 10)
 
 
 def fingerprint(settings: ServerSettings) -> str:
