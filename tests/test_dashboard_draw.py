@@ -203,7 +203,9 @@ def test_fingers_draw_on_a_narrow_screen(server: Served, browser: Browser) -> No
     with opened(browser, server.url + DRAW, NARROW) as page:
         ready(page)
         page.locator(".shape-row", has_text="door").click()
-        box = page.locator(".handle").first.bounding_box()
+        handle = page.locator(".handle").first
+        expect(handle).to_be_visible()  # the page draws it anew when the row is chosen
+        box = handle.bounding_box()
         assert box is not None
         assert min(box["width"], box["height"]) >= 40
         page.mouse.move(*at(page, 0.1, 0.6))
