@@ -53,8 +53,8 @@ def inference_answer(answer: Answer) -> dict[str, Any]:
 def detection_answers(detections: Detections) -> list[dict[str, Any]]:
     """``bbox`` is left, top, width, height; a hundredth of a pixel and of a percent are as fine as they get."""
     labels, known = detections.labels, len(detections.labels)
-    # plain numbers: for the dozen rows of a picture that is faster than arrays; and whole hundredths, all of them
-    # above 0, because round() writes every number as text to find its digits: 11 us for ten rows in place of 36
+    # plain numbers: for the dozen rows of a picture that is faster than arrays; and whole hundredths, none of
+    # them below 0, because round() writes every number as text to find its digits: 11 us for ten rows in place of 36
     rows = zip(detections.class_id.tolist(), detections.confidence.tolist(), detections.xyxy.tolist(), strict=True)
     return [
         {

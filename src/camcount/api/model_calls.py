@@ -141,6 +141,7 @@ class ModelCalls:
         return await asyncio.to_thread(self._plane.model, _checked(model_id))
 
     def _performance(self, info: ModelInfo) -> dict[str, Any]:
+        # asked for first: then the rates know of every request that has ended
         own = next((g for g in self._plane.gauges() if (g.model, g.version) == (info.name, info.version)), None)
         usage: dict[str, Any] = {"cpu": None, "memory": None, "gpu": None}
         latency = throughput = None

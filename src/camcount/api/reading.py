@@ -6,7 +6,7 @@ import asyncio
 import binascii
 import time
 from collections.abc import Awaitable, Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 
@@ -144,11 +144,12 @@ async def while_connected(scope: Scope, receive: Receive, work: Awaitable[T]) ->
         leave()
 
     leavers: dict[Callable[[], None], None] | None = scope.get("extensions", {}).get(LEAVERS)
-    watcher = None
+    unwatch: Callable[[], object]
     if leavers is None:
-        watcher = asyncio.get_running_loop().create_task(watch())
+        unwatch = asyncio.get_running_loop().create_task(watch()).cancel
     else:
         leavers[leave] = None
+        unwatch = partial(leavers.pop, leave, None)
     try:
         return await work
     except asyncio.CancelledError:
@@ -157,10 +158,7 @@ async def while_connected(scope: Scope, receive: Receive, work: Awaitable[T]) ->
             raise ClientGone from None
         raise
     finally:
-        if watcher is not None:
-            watcher.cancel()
-        elif leavers is not None:
-            leavers.pop(leave, None)
+        unwatch()
 
 
 def now_ms() -> float:
