@@ -19,6 +19,7 @@ from camcount.api.grpc_server import GrpcServer, start_grpc
 from camcount.api.v2 import v2_routes
 from camcount.api.v2_statistics import Tally
 from camcount.api.websocket import stream_routes
+from camcount.http_server import http_config
 from camcount.serving.dataplane import DataPlane
 
 LIMIT = 8 * 2**20
@@ -41,14 +42,19 @@ class Doors:
 
 
 @contextmanager
-def open_doors(plane: DataPlane, tally: Tally) -> Iterator[Doors]:
-    """A uvicorn and a gRPC server in one event loop in a thread, as `camcount serve` runs them."""
+def open_doors(plane: DataPlane, tally: Tally, *, received: int | None = None) -> Iterator[Doors]:
+    """A uvicorn and a gRPC server in one event loop in a thread, as `camcount serve` runs them.
+
+    The kernel holds so many bytes ``received`` on a connection and not read yet; as many as it likes where not given.
+    """
     streams = stream_routes(plane, largest_pixels=PIXELS)
     routes = [*v2_routes(plane, tally, largest_body=LIMIT, largest_pixels=PIXELS), *streams]
     app = application(plane, doors=routes, body_limit=LIMIT)
     listening = socket.create_server(("127.0.0.1", 0))
+    if received:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, received)  # what accepts inherits it
     port = listening.getsockname()[1]
-    web = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off", ws_max_size=LIMIT, ws_max_queue=4))
+    web = uvicorn.Server(http_config(app, drain_s=5, body_limit=LIMIT))
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_until_complete, args=(web.serve(sockets=[listening]),))
     thread.start()

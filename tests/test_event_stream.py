@@ -248,14 +248,15 @@ def test_a_slow_reader_is_told_what_it_missed(kind: str) -> None:
             content = bytearray()
             while b'"time_s":999.0' not in content[-30_000:]:
                 content += reader.recv(2**20)
-        missed = content[content.index(b'{"type":"camcount.missed"') :]
-        told = orjson.loads(missed[: missed.index(b"}") + 1])
-        assert told["missed"] > 100
-        assert numbers(door.page(f"?after={told['after']}&limit=1")["events"]) == [told["after"] + 1]
+        gaps = [orjson.loads(told) for told in re.findall(rb'{"type":"camcount.missed"[^}]*}', content)]
         came = {int(digits) for digits in re.findall(rb'"sequence":"(\d+)"', content)}
         lost = [number for number in range(1, 1001) if number not in came]
-    assert lost[0] == told["after"] + 1
-    assert len(lost) >= told["missed"]
+        assert len(lost) > 100
+        # more than one gap where the machine was too busy to send for a moment before the reader's buffers were full
+        told = [range(gap["after"] + 1, gap["after"] + gap["missed"] + 1) for gap in gaps]
+        assert [number for numbers_told in told for number in numbers_told] == lost
+        for gap in gaps:
+            assert numbers(door.page(f"?after={gap['after']}&limit=1")["events"]) == [gap["after"] + 1]
 
 
 def test_closing_the_feed_ends_the_streams(door: Door) -> None:

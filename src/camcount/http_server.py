@@ -87,9 +87,9 @@ def http_config(
         timeout_graceful_shutdown=max(1, round(drain_s)),
         ssl_certfile=tls_cert,
         ssl_keyfile=tls_key,
+        ws="websockets-sansio",  # reads nothing more while a message waits unread, so that clients are halted
         ws_max_size=body_limit,
         ws_per_message_deflate=False,  # pictures are compressed already, and to try costs more than to draw them
-        ws_max_queue=4,  # what waits unread in memory, so that clients are halted soon
     )
     try:
         config.load()
