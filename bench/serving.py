@@ -7,10 +7,11 @@ models prepare` (input in the shape of the picture, head cut to people and vehic
 the scale that suffices. camcount decodes at the scale that suffices in F1 too, which is why there are two floors
 of F1. Its result cache is off, and so is every server's access log.
 
-The floor is the same job in two processes without a server, measured just before and just after each server, and
-around each load of our own; ratios are taken within that minute, and are medians over the rounds. What the machine
-ran meanwhile for somebody else ("stolen") is shown: above a few percent, believe the ratio by CPU. wrk leaves as many
-requests behind as it had open: before the next measurement each server is asked until it answers quickly again.
+The floor is the same job in two processes without a server, measured just before and just after each server;
+ratios are taken within that minute, and are medians over the rounds. What our own server has to reach of its floor
+is measured finer: both are there at once and run in turns of half a second (bench/serving_turns.py). What the
+machine ran meanwhile for somebody else ("stolen") is shown: above a few percent, believe the ratio by CPU. wrk leaves
+as many requests behind as it had open: before the next measurement each server is asked until it is quick again.
 
 Ends with 1 if one of our own answers was an error, not for a ratio that was missed.
 """
@@ -20,24 +21,27 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from bench.serving_floor import measure
 from bench.serving_frames import frames
 from bench.serving_job import Job, agree
 from bench.serving_load import closed_loop, open_loop, require_wrk, write_bodies
 from bench.serving_models import Jobs, make
 from bench.serving_report import draw, job_of, show
-from bench.serving_results import LEVELS, OWN, STOCK, Block, Floor, Open, Results
+from bench.serving_results import LEVELS, OWN, STOCK, Block, Floor, Open, Results, Turns
 from bench.serving_servers import ROOT, Contender, Running, ours, peers, running
+from bench.serving_turns import in_turns
 from rich.console import Console
 
 DATA = Path(os.environ.get("CAMCOUNT_TEST_DATA", ROOT.parent / "shared" / "data"))
 OUT = ROOT / "out" / "serving"
+DEMANDED = {STOCK: 8, OWN: 32}
+"""With how many open requests each of our own is held against its floor in turns."""
 
 
 @dataclass(frozen=True)
@@ -47,14 +51,18 @@ class Plan:
     loads: Mapping[int, float]
     rounds: int
     floor: float
+    turns: float
+    warm: float
     open: float
     open_rate: float
     open_share: float = 0.63
     """Of the floor; 100/s are that on the machine they were asked of, and more than a slower one can do."""
 
 
-FULL = Plan(dict(zip(LEVELS, (2, 5, 5, 5, 6), strict=True)), rounds=3, floor=2, open=60, open_rate=100)
-QUICK = Plan(dict.fromkeys(LEVELS, 2), rounds=1, floor=1, open=5, open_rate=100)
+FULL = Plan(
+    dict(zip(LEVELS, (2, 5, 5, 5, 6), strict=True)), rounds=3, floor=2, turns=12, warm=4, open=60, open_rate=100
+)
+QUICK = Plan(dict.fromkeys(LEVELS, 2), rounds=1, floor=1, turns=3, warm=1, open=5, open_rate=100)
 
 
 @dataclass
@@ -68,7 +76,7 @@ class Comparison:
     console: Console
 
     def block(self, contender: Contender, levels: Sequence[int]) -> Block:
-        """One server: floors, start, what it answers, all loads, floors; around every load where it is our own."""
+        """One server: floors, start, what it answers, all loads, floors."""
         block = Block(floors={job: [self.floor(job)] for job in floors_of(contender.name)})
         with running(contender, self.folder / contender.name) as server:
             block.start_s, start_mb = server.start_s, server.memory_mb()
@@ -81,24 +89,29 @@ class Comparison:
                 block.loads[level] = load
                 block.memory_mb = (start_mb, server.memory_mb())
                 server.drain(self.pictures[0])
-                if contender.name in (STOCK, OWN) and level != levels[-1]:
-                    self._add_floors(block)
-        self._add_floors(block)
-        return block
-
-    def _add_floors(self, block: Block) -> None:
         for job, floors in block.floors.items():
             floors.append(self.floor(job))
+        return block
 
-    def floor(self, job: str, *arguments: str) -> Floor:
+    def floor(self, job: str, processes: int = 2, threads: int = 1) -> Floor:
         """The job with no server."""
-        folder = {"F1": self.jobs.stock, "F1 scaled": self.jobs.scaled, "F2": self.jobs.own}[job]
-        command = [sys.executable, "-m", "bench.serving_floor", str(folder), str(self.folder / "frames")]
-        timed = ["--seconds", str(self.plan.floor), *arguments]
-        done = subprocess.run([*command, *timed], cwd=ROOT, capture_output=True, text=True, check=True)
-        floor = Floor(**json.loads(done.stdout))
-        self.console.print(f"  floor {job} {' '.join(arguments)}: {floor.rate:.1f} pictures/s")
+        floor = measure(self.jobs.of(job), self.pictures, self.plan.floor, processes, threads)
+        self.console.print(f"  floor {job}, {processes} processes of {threads}: {floor.rate:.1f} pictures/s")
         return floor
+
+    def turns(self, contender: Contender, connections: int) -> Turns:
+        """One server and its floors in turns."""
+        jobs = {job: self.jobs.of(job) for job in floors_of(contender.name)}
+        with running(contender, self.folder / contender.name) as server:
+            self._check(server, Block())
+            bodies = self.folder / contender.name / "bodies"
+            write_bodies(server, self.pictures, bodies)
+            closed_loop(server, bodies, len(self.pictures), connections, self.plan.warm)
+            server.drain(self.pictures[0])
+            found = in_turns(server, bodies, self.pictures, connections, self.plan.turns, jobs)
+        ratios = ", ".join(f"{found.of_floor(job):.3f} of floor {job}" for job in jobs)
+        self.console.print(f"  {contender.name} c={connections} in turns: {found.rate:.1f} req/s, {ratios}")
+        return found
 
     def open_loop(self, contender: Contender, results: Results) -> None:
         """Random arrivals at our own server: as many as were asked for, and the same share of this machine."""
@@ -113,7 +126,7 @@ class Comparison:
 
     def _check(self, server: Running, block: Block) -> None:
         """Every picture once: warms the server up and shows that it does the same job."""
-        job = Job({"F1": self.jobs.stock, "F2": self.jobs.own}[job_of(server.contender.name)])
+        job = Job(self.jobs.of(job_of(server.contender.name)))
         sure = same = 0
         for picture in self.pictures:
             status, answer = server.post(picture)
@@ -147,7 +160,11 @@ def run(comparison: Comparison, only: Sequence[str]) -> Results:
         for contender in everyone[first:] + everyone[:first]:
             comparison.console.print(f"round {number + 1}: {contender.name}")
             results.blocks.setdefault(contender.name, []).append(comparison.block(contender, LEVELS))
-    comparison.floor("F1", "--processes", "1", "--threads", "2")
+        for contender in everyone:
+            if contender.name in DEMANDED:
+                turns = comparison.turns(contender, DEMANDED[contender.name])
+                results.turns.setdefault(contender.name, []).append(turns)
+    comparison.floor("F1", processes=1, threads=2)
     for contender in peers(jobs.own):
         if contender.name in results.blocks:  # what the others would do with the job that is ours
             own = Contender(**{**contender.__dict__, "name": f"{contender.name} F2"})
@@ -161,7 +178,9 @@ def run(comparison: Comparison, only: Sequence[str]) -> Results:
 def save(path: Path, results: Results) -> None:
     """Everything that was measured, as JSON."""
     blocks = {name: [asdict(block) for block in blocks] for name, blocks in results.blocks.items()}
-    path.write_text(json.dumps({"blocks": blocks, "open": [asdict(one) for one in results.open]}, indent=1))
+    turns = {name: [asdict(one) for one in turns] for name, turns in results.turns.items()}
+    opened = [asdict(one) for one in results.open]
+    path.write_text(json.dumps({"blocks": blocks, "turns": turns, "open": opened}, indent=1))
 
 
 def main() -> None:

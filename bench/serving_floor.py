@@ -7,57 +7,99 @@ for so many seconds. Loading and the first pictures are not timed.
 from __future__ import annotations
 
 import argparse
+import ctypes
 import json
 import multiprocessing
 import threading
 import time
-from multiprocessing.synchronize import Barrier
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from queue import Queue
 from typing import Any
 
 from bench.serving_job import Job
+from bench.serving_results import Floor
+from bench.serving_servers import cpu_s
 
 
-def _work(folder: str, pictures: list[bytes], seconds: float, barrier: Any, counts: Any) -> None:
+def _work(folder: str, pictures: Sequence[bytes], done: Any, place: int) -> None:
+    """For ever; tells in its place how many pictures are done, once it is warm."""
     job = Job(folder)
     for picture in pictures[:4]:
         job.run(picture)
-    barrier.wait()
-    begun, busy, done = time.perf_counter(), time.thread_time(), 0
-    while time.perf_counter() - begun < seconds:
-        job.run(pictures[done % len(pictures)])
-        done += 1
-    counts.put((done / (time.perf_counter() - begun), (time.thread_time() - busy) / done))
+    while True:
+        for picture in pictures:
+            done[place] += 1  # nobody else writes there
+            job.run(picture)
 
 
-def _process(folder: str, pictures: list[bytes], seconds: float, barrier: Barrier, counts: Any, threads: int) -> None:
-    found: Queue[tuple[float, float]] = Queue()
+def _process(folder: str, pictures: Sequence[bytes], done: Any, places: Sequence[int]) -> None:
     workers = [
-        threading.Thread(target=_work, args=(folder, pictures[k * 7 :] + pictures[: k * 7], seconds, barrier, found))
-        for k in range(threads)
+        threading.Thread(target=_work, args=(folder, [*pictures[k * 7 :], *pictures[: k * 7]], done, place))
+        for k, place in enumerate(places)
     ]
     for worker in workers:
         worker.start()
     for worker in workers:
         worker.join()
-        counts.put(found.get())
 
 
-def measure(folder: str, pictures: list[bytes], seconds: float, processes: int, threads: int) -> dict[str, float]:
-    """Pictures per second of all together, and milliseconds of processor time for each."""
+@dataclass(frozen=True)
+class BareJob:
+    """Processes that do nothing but the job."""
+
+    pids: Sequence[int]
+    _done: ctypes.Array[ctypes.c_longlong]
+
+    def done(self) -> int:
+        """Pictures so far of all together."""
+        return sum(self._done[:])
+
+    def cpu_s(self) -> float:
+        """Processor seconds so far of all together."""
+        return sum(map(cpu_s, self.pids))
+
+
+@contextmanager
+def bare_job(
+    folder: str | Path, pictures: Sequence[bytes], processes: int = 2, threads: int = 1
+) -> Iterator[BareJob]:
+    """The job in so many processes of so many threads, which run and are warm; ended with the context."""
     context = multiprocessing.get_context("spawn")
-    counts, barrier = context.Queue(), context.Barrier(processes * threads)
+    done = context.RawArray("q", processes * threads)
     workers = [
-        context.Process(target=_process, args=(folder, pictures, seconds, barrier, counts, threads))
-        for _ in range(processes)
+        context.Process(
+            target=_process,
+            args=(str(folder), pictures, done, range(k * threads, (k + 1) * threads)),
+            daemon=True,
+        )
+        for k in range(processes)
     ]
     for worker in workers:
         worker.start()
-    found = [counts.get(timeout=seconds + 60) for _ in range(processes * threads)]
-    for worker in workers:
-        worker.join()
-    return {"rate": sum(rate for rate, _ in found), "cpu_ms": 1000 * sum(busy for _, busy in found) / len(found)}
+    try:
+        given_up = time.monotonic() + 60
+        while not all(done):
+            if time.monotonic() > given_up or not all(worker.is_alive() for worker in workers):
+                raise SystemExit(f"the job of {folder} does not start")
+            time.sleep(0.01)
+        yield BareJob([worker.pid or 0 for worker in workers], done)
+    finally:
+        for worker in workers:
+            worker.kill()
+            worker.join()
+
+
+def measure(
+    folder: str | Path, pictures: Sequence[bytes], seconds: float, processes: int = 2, threads: int = 1
+) -> Floor:
+    """What the machine does with no server, in so many seconds."""
+    with bare_job(folder, pictures, processes, threads) as bare:
+        done, busy, begun = bare.done(), bare.cpu_s(), time.perf_counter()
+        time.sleep(seconds)
+        done, busy, took = bare.done() - done, bare.cpu_s() - busy, time.perf_counter() - begun
+    return Floor(done / took, 1000 * busy / max(1, done))
 
 
 def main() -> None:
@@ -70,7 +112,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1, help="in each process")
     given = parser.parse_args()
     pictures = [path.read_bytes() for path in sorted(given.pictures.glob("*.jpg"))]
-    print(json.dumps(measure(given.job, pictures, given.seconds, given.processes, given.threads)))
+    print(json.dumps(asdict(measure(given.job, pictures, given.seconds, given.processes, given.threads))))
 
 
 if __name__ == "__main__":

@@ -57,20 +57,30 @@ def write_bodies(server: Running, pictures: Sequence[bytes], folder: Path) -> No
         (folder / f"{number:02d}").write_bytes(server.contender.body(picture))
 
 
-def closed_loop(server: Running, bodies: Path, count: int, connections: int, seconds: float) -> Load:
-    """``connections`` requests open at any time, for so many seconds."""
+def start_load(server: Running, bodies: Path, count: int, connections: int, seconds: float) -> subprocess.Popen[str]:
+    """Keeps ``connections`` requests open at any time, for so many seconds; `wrk_found` waits for what came of it."""
     headers = [text for pair in server.contender.headers.items() for text in pair]
     threads = ["-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "--timeout", "30s", "-s", str(_SCRIPT)]
     url = f"http://127.0.0.1:{server.port}{server.contender.path}"
-    busy, before = server.cpu_s(), _ticks()
-    done = subprocess.run(
-        ["wrk", *threads, url, "--", str(bodies), str(count), *headers], capture_output=True, text=True, check=False
-    )
-    busy, after = server.cpu_s() - busy, _ticks()
-    line = next((line for line in done.stdout.splitlines() if line.startswith("{")), None)
+    command = ["wrk", *threads, url, "--", str(bodies), str(count), *headers]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def wrk_found(load: subprocess.Popen[str]) -> dict[str, float]:
+    """What `serving.lua` prints at the end."""
+    output, errors = load.communicate()
+    line = next((line for line in output.splitlines() if line.startswith("{")), None)
     if line is None:
-        raise SystemExit(f"wrk failed: {done.stdout[-500:]} {done.stderr[-500:]}")
-    found = json.loads(line)
+        raise SystemExit(f"wrk failed: {output[-500:]} {errors[-500:]}")
+    found: dict[str, float] = json.loads(line)
+    return found
+
+
+def closed_loop(server: Running, bodies: Path, count: int, connections: int, seconds: float) -> Load:
+    """``connections`` requests open at any time, for so many seconds."""
+    busy, before = server.cpu_s(), _ticks()
+    found = wrk_found(start_load(server, bodies, count, connections, seconds))
+    busy, after = server.cpu_s() - busy, _ticks()
     answered = max(1, found["requests"])
     if not found["requests"]:  # slower than the whole run is not quick
         found |= dict.fromkeys(("p50", "p95", "p99"), math.inf)
@@ -79,8 +89,8 @@ def closed_loop(server: Running, bodies: Path, count: int, connections: int, sec
         p50=found["p50"],
         p95=found["p95"],
         p99=found["p99"],
-        refused=found["refused"],
-        broken=found["broken"],
+        refused=int(found["refused"]),
+        broken=int(found["broken"]),
         cpu_ms=1000 * busy / answered,
         stolen=(after[0] - before[0]) / max(1, after[1] - before[1]),
     )

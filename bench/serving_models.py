@@ -27,6 +27,10 @@ class Jobs:
     scaled: Path
     own: Path
 
+    def of(self, floor: str) -> Path:
+        """The job of a floor: F1, F1 scaled or F2."""
+        return {"F1": self.stock, "F1 scaled": self.scaled, "F2": self.own}[floor]
+
 
 def make(model: Path, pictures: Path, folder: Path) -> Jobs:
     """Both packages and the three jobs; packages that are there are used again."""

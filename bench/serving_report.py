@@ -26,6 +26,8 @@ def show(console: Console, results: Results) -> None:
     """Everything that was measured."""
     console.print(_loads(results))
     console.print(_servers(results))
+    if results.turns:
+        console.print(_turns(results))
     for one in results.open:
         load = one.load
         console.print(
@@ -91,6 +93,20 @@ def _servers(results: Results) -> Table:
             f"{results.median(name, lambda b: b.memory_mb[1]):.0f}",
             f"{same}/{sure}",
         )
+    return table
+
+
+def _turns(results: Results) -> Table:
+    table = Table(title="In turns of half a second with the job alone, all rounds")
+    table.add_column("server")
+    for heading in ("c", "floor", "floor, pictures/s", "req/s", "of floor", "of floor by CPU", "errors"):
+        table.add_column(heading, justify="right")
+    for name, turns in results.turns.items():
+        for one in turns:
+            for job, floor in one.floors.items():
+                rates = f"{floor.rate:.1f}", f"{one.rate:.1f}"
+                ratios = f"{one.of_floor(job):.3f}", f"{one.of_floor_by_cpu(job):.3f}"
+                table.add_row(name, str(one.connections), job, *rates, *ratios, str(one.errors))
     return table
 
 

@@ -194,7 +194,7 @@ class Running:
 
     def cpu_s(self) -> float:
         """Processor seconds of the process and all below it so far."""
-        return sum(_cpu_s(pid) for pid in tree(self.process.pid))
+        return sum(cpu_s(pid) for pid in tree(self.process.pid))
 
 
 @contextmanager
@@ -247,7 +247,8 @@ def _stat(pid: int) -> list[str]:
     return (Path("/proc") / str(pid) / "stat").read_text().rpartition(")")[2].split()
 
 
-def _cpu_s(pid: int) -> float:
+def cpu_s(pid: int) -> float:
+    """Processor seconds of a process so far."""
     with suppress(OSError):
         user, system = _stat(pid)[11:13]
         return (int(user) + int(system)) / _TICKS

@@ -15,7 +15,7 @@ from bench.serving_frames import frames
 from bench.serving_job import Job, agree, write_job
 from bench.serving_load import Load, OpenLoop
 from bench.serving_report import draw
-from bench.serving_results import LEVELS, OWN, STOCK, Block, Floor, Open, Results
+from bench.serving_results import LEVELS, OWN, STOCK, Block, Floor, Open, Results, Turns
 from bench.serving_scenes import Watch
 from bench.serving_servers import Contender, Running, free_port
 
@@ -69,11 +69,14 @@ def _results(ours: float, p95: float) -> Results:
     results.blocks[STOCK] = [Block({8: _load(ours, p95), 100: _load(ours, p95)}, floors)]
     results.blocks["Other"] = [Block({8: _load(90, 100), 100: _load(80, 1000)}, floors)]
     results.blocks[OWN] = [Block({32: _load(150, 200)}, {"F2": [Floor(160, 6), Floor(140, 6)]})]
+    turns = {job: Floor(100, 9.5) for job in ("F1", "F1 scaled")}
+    results.turns[STOCK] = [Turns(8, rate, 10, 0, turns) for rate in (ours, ours + 9, ours - 9)]
+    results.turns[OWN] = [Turns(32, 93, 10, 0, {"F2": Floor(100, 9.5)})]
     return results
 
 
 def test_verdicts_follow_from_the_figures() -> None:
-    """A ratio is taken to the floor of the same minutes, and the best peer is the best at any load."""
+    """A ratio is that of the turns, the median of the rounds, and the best peer is the best at any load."""
     found = {verdict.demand: verdict for verdict in _results(98, 900).verdicts()}
     assert len(found) == 5
     assert all(verdict.met for verdict in found.values())
