@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import struct
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+import simplejpeg
 from numpy.typing import NDArray
 
 from camcount.errors import SourceError
@@ -94,34 +96,56 @@ def test_jpeg_is_decoded_small(data: Path, width: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "mode"),
+    ("size", "decoded"),
     [
-        ((320, 200), cv2.IMREAD_COLOR),
-        ((161, 100), cv2.IMREAD_COLOR),
-        ((160, 100), cv2.IMREAD_REDUCED_COLOR_2),
-        ((80, 50), cv2.IMREAD_REDUCED_COLOR_4),
-        ((40, 26), cv2.IMREAD_REDUCED_COLOR_4),
-        ((40, 25), cv2.IMREAD_REDUCED_COLOR_8),
-        ((1, 1), cv2.IMREAD_REDUCED_COLOR_8),
+        ((320, 200), (320, 200)),
+        ((161, 100), (320, 200)),
+        ((160, 100), (160, 100)),
+        ((80, 50), (80, 50)),
+        ((40, 26), (80, 50)),
+        ((40, 25), (40, 25)),
+        ((1, 1), (40, 25)),
     ],
 )
 def test_jpeg_decodes_no_more_than_is_needed(
-    scene: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch, size: tuple[int, int], mode: int
+    scene: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch, size: tuple[int, int], decoded: tuple[int, int]
 ) -> None:
     """The decoder is asked for the smallest fraction that still covers the size wanted."""
     content = cv2.imencode(".jpg", scene)[1].tobytes()
     header = picture_header(content)
     assert header is not None
-    modes = []
-    decode = cv2.imdecode
+    shapes = []
+    decode = simplejpeg.decode_jpeg
 
-    def noted(data: NDArray[np.uint8], flags: int) -> object:
-        modes.append(flags)
-        return decode(data, flags)
+    def noted(*given: Any, **named: Any) -> Any:
+        image = decode(*given, **named)
+        shapes.append(image.shape)
+        return image
 
-    monkeypatch.setattr(cv2, "imdecode", noted)
+    monkeypatch.setattr(simplejpeg, "decode_jpeg", noted)
     assert EncodedPicture(content, header)(*size).shape == (size[1], size[0], 3)
-    assert modes == [mode | cv2.IMREAD_IGNORE_ORIENTATION]
+    assert shapes == [(decoded[1], decoded[0], 3)]
+
+
+@pytest.mark.parametrize("mode", [1, 2, 4, 8])
+@pytest.mark.parametrize("kind", ["colour", "grey", "progressive", "changed inside"])
+def test_jpeg_is_decoded_as_opencv_does(scene: NDArray[np.uint8], kind: str, mode: int) -> None:
+    """To the pixel, whole and in fractions, at a size that is no multiple of anything, and past damage."""
+    picture = scene[:197, :317] if kind != "grey" else scene[:197, :317, 0]
+    content = bytearray(cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_PROGRESSIVE, int(kind == "progressive")])[1])
+    if kind == "changed inside":
+        content[len(content) // 2] ^= 0x55
+    reduced = {
+        1: cv2.IMREAD_COLOR,
+        2: cv2.IMREAD_REDUCED_COLOR_2,
+        4: cv2.IMREAD_REDUCED_COLOR_4,
+        8: cv2.IMREAD_REDUCED_COLOR_8,
+    }
+    header = picture_header(bytes(content))
+    assert header is not None
+    by_opencv = cv2.imdecode(np.frombuffer(content, np.uint8), reduced[mode])
+    found = EncodedPicture(bytes(content), header)(picture.shape[1] // mode, picture.shape[0] // mode)
+    np.testing.assert_array_equal(found, resized(by_opencv, found.shape[1], found.shape[0]))  # type: ignore[arg-type]
 
 
 def _with_orientation(jpeg: bytes, orientation: int, order: str) -> bytes:
