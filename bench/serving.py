@@ -9,7 +9,7 @@ of F1. Its result cache is off, and so is every server's access log.
 
 The floor is the same job in two processes without a server, measured just before and just after each server;
 ratios are taken within that minute, and are medians over the rounds. What our own server has to reach of its floor
-is measured finer: both are there at once and run in turns of half a second (bench/serving_turns.py). What the
+is measured finer: both are there at once and run in turns of 0.6 s (bench/serving_turns.py). What the
 machine ran meanwhile for somebody else ("stolen") is shown: above a few percent, believe the ratio by CPU. wrk leaves
 as many requests behind as it had open: before the next measurement each server is asked until it is quick again.
 

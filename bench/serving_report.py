@@ -97,7 +97,7 @@ def _servers(results: Results) -> Table:
 
 
 def _turns(results: Results) -> Table:
-    table = Table(title="In turns of half a second with the job alone, all rounds")
+    table = Table(title="In turns of 0.6 s with the job alone, all rounds")
     table.add_column("server")
     for heading in ("c", "floor", "floor, pictures/s", "req/s", "of floor", "of floor by CPU", "errors"):
         table.add_column(heading, justify="right")

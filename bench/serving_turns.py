@@ -1,8 +1,8 @@
-"""A server under load and the bare job in turns of half a second, so that both meet the same machine.
+"""A server under load and the bare job in turns of 0.6 s, so that both meet the same machine.
 
 How fast a shared machine is may change by a third from one minute to the next: figures taken one after the other say
 more about that than about a server. Here all of them are there at once, but at any moment all except one are stopped
-(SIGSTOP); which one runs changes twice a second, in random order. Its rate is what a load has done by its end over
+(SIGSTOP); which one runs changes after every turn, in random order. Its rate is what a load has done by its end over
 the seconds in which its server, and the load with it, was let run.
 """
 
