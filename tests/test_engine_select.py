@@ -54,6 +54,14 @@ def test_a_file_that_is_not_there_is_not_found(name: str, tmp_path: Path) -> Non
         engine_for(name, f"{tmp_path}/none.py:Own" if name == "python" else tmp_path / "none.onnx")
 
 
+def test_a_users_own_file_leaves_nothing_compiled_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A package in which one lies has a file that nobody listed, and would not load a second time."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    (tmp_path / "engines.py").write_text(OWN_ENGINES)
+    engine_for("python", f"{tmp_path}/engines.py:Echo")
+    assert [path.name for path in tmp_path.iterdir()] == ["engines.py"]
+
+
 def test_openvino_runs_its_own_format(data: Path, tmp_path: Path) -> None:
     """An IR with half-precision weights loads, is described and finds somebody; without its weights it is refused."""
     xml = data / "weights" / "person-detection-retail-0013-FP16" / "person-detection-retail-0013.xml"

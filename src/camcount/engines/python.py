@@ -6,6 +6,7 @@ import hashlib
 import importlib.util
 import sys
 from collections.abc import Mapping
+from importlib.machinery import SourceFileLoader
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
@@ -94,14 +95,23 @@ def _found(target: str) -> tuple[Path | None, Any]:
     )
 
 
+class _Unwritten(SourceFileLoader):
+    """Leaves no compiled file behind: in a package it would be a file that nobody listed or signed."""
+
+    def set_data(self, *_: Any, **__: Any) -> None:
+        """Writes nothing."""
+
+
 def _module(path: Path) -> ModuleType:
     if not path.exists():
         raise ModelNotFound(f"no file {path}: check the path")
     # its own name for each path, so that two packages may both have an engine.py
     name = f"camcount_user_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
+    if path.suffix != ".py":
         raise ModelLoadFailed(f"{path} cannot be imported: it has to be a .py file")
+    spec = importlib.util.spec_from_file_location(name, path, loader=_Unwritten(name, str(path)))
+    assert spec is not None
+    assert spec.loader is not None  # it was given
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses and pickling look a class's module up there
     try:
