@@ -153,6 +153,28 @@ def test_damage_inside_is_an_error_of_preprocessing(content: bytes) -> None:
         frame.image(16, 10)
 
 
+def test_what_opencv_finds_damaged_is_not_shown_by_another_decoder() -> None:
+    """One byte after the other of a progressive JPEG is changed: the same pixels as OpenCV's, or the error."""
+    whole = FILES["progressive JPEG"]
+    refused = 0
+    for place in range(600, len(whole) - 2):
+        content = whole[:place] + b"\x3f" + whole[place + 1 :]
+        try:
+            by_opencv = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+        except cv2.error:
+            by_opencv = None
+        try:
+            found = picture_frame(content).image()
+        except InvalidInput:  # before decoding
+            continue
+        except PreprocessingFailed:
+            refused += 1
+            assert by_opencv is None
+        else:
+            np.testing.assert_array_equal(found, by_opencv)
+    assert refused
+
+
 def _segment(marker: int, content: bytes) -> bytes:
     return bytes((0xFF, marker)) + struct.pack(">H", len(content) + 2) + content
 

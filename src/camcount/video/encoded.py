@@ -118,10 +118,11 @@ def _suffices(header: PictureHeader, part: int, width: int, height: int) -> bool
 def _decoded(content: bytes, header: PictureHeader, part: int) -> Image:
     image: Any = None
     if header.jpeg:
-        # the same pixels as OpenCV's, in 70 to 95 % of its time; of what it does not like OpenCV makes the best
+        # the same pixels as OpenCV's, in 70 to 95 % of its time, of a file without a fault; of every other one OpenCV
+        # says whether there is a way past it: told to overlook faults, this one shows pictures that are none
         least = (-(-header.width // part), -(-header.height // part)) if part > 1 else (0, 0)
         with suppress(ValueError):
-            image = simplejpeg.decode_jpeg(content, "BGR", min_width=least[0], min_height=least[1], strict=False)
+            image = simplejpeg.decode_jpeg(content, "BGR", min_width=least[0], min_height=least[1])
     if image is None:
         with suppress(cv2.error):
             image = cv2.imdecode(np.frombuffer(content, np.uint8), _MODES[part] | cv2.IMREAD_IGNORE_ORIENTATION)
