@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from bench.peers_chart import panel
 from bench.serving_results import LEVELS, OWN, STOCK, Results
+from bench.serving_turns import TURN_S
 from rich.console import Console
 from rich.table import Table
 
@@ -97,7 +98,7 @@ def _servers(results: Results) -> Table:
 
 
 def _turns(results: Results) -> Table:
-    table = Table(title="In turns of 0.6 s with the job alone, all rounds")
+    table = Table(title=f"In turns of {TURN_S:g} s with the job alone, all rounds")
     table.add_column("server")
     for heading in ("c", "floor", "floor, pictures/s", "req/s", "of floor", "of floor by CPU", "errors"):
         table.add_column(heading, justify="right")

@@ -37,10 +37,10 @@ class _Runner:
     def turn(self, over: Callable[[], bool]) -> None:
         """Runs for a turn, or until all is over."""
         busy, begun = self.cpu_s(), time.perf_counter()
-        tell(self.pids, signal.SIGCONT)
+        _tell(self.pids, signal.SIGCONT)
         while time.perf_counter() - begun < TURN_S and not over():
             time.sleep(0.01)
-        tell(self.pids, signal.SIGSTOP)
+        _tell(self.pids, signal.SIGSTOP)
         self.seconds += time.perf_counter() - begun
         self.busy += self.cpu_s() - busy
 
@@ -74,8 +74,8 @@ def in_turns(
         load = start_load(server, bodies, len(pictures), connections, (1 + len(jobs)) * seconds)
         opened.callback(load.kill)
         ours = _Runner([*tree(server.process.pid), load.pid], server.cpu_s)
-        opened.callback(tell, ours.pids, signal.SIGCONT)
-        tell(ours.pids, signal.SIGSTOP)
+        opened.callback(_tell, ours.pids, signal.SIGCONT)
+        _tell(ours.pids, signal.SIGSTOP)
         runners = [ours, *(one.runner for one in bare.values())]
         while load.poll() is None:
             for runner in order.sample(runners, len(runners)):
@@ -91,11 +91,11 @@ def in_turns(
 
 
 def _standing(job: BareJob) -> _Bare:
-    tell(job.pids, signal.SIGSTOP)
+    _tell(job.pids, signal.SIGSTOP)
     return _Bare(job, _Runner(job.pids, job.cpu_s), job.done())
 
 
-def tell(pids: Iterable[int], what: signal.Signals) -> None:
+def _tell(pids: Iterable[int], what: signal.Signals) -> None:
     """Stops or continues processes, as far as they are still there."""
     for pid in pids:
         with suppress(ProcessLookupError):

@@ -107,11 +107,11 @@ def _module(path: Path) -> ModuleType:
         raise ModelNotFound(f"no file {path}: check the path")
     # its own name for each path, so that two packages may both have an engine.py
     name = f"camcount_user_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]}"
-    if path.suffix != ".py":
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
         raise ModelLoadFailed(f"{path} cannot be imported: it has to be a .py file")
-    spec = importlib.util.spec_from_file_location(name, path, loader=_Unwritten(name, str(path)))
-    assert spec is not None
-    assert spec.loader is not None  # it was given
+    if isinstance(spec.loader, SourceFileLoader):
+        spec.loader = _Unwritten(name, str(path))
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses and pickling look a class's module up there
     try:
