@@ -95,8 +95,14 @@ def web_server(folder: Path) -> Iterator[str]:
 
 
 @contextmanager
-def motion_jpeg(pictures: list[bytes], fps: float, *, endless: bool = True) -> Iterator[str]:
-    """A camera that pushes JPEG pictures as multipart/x-mixed-replace, the way IP cameras do; gives its address."""
+def motion_jpeg(
+    pictures: list[bytes], fps: float, *, endless: bool = True, sent: list[float] | None = None
+) -> Iterator[str]:
+    """A camera that pushes JPEG pictures as multipart/x-mixed-replace, the way IP cameras do; gives its address.
+
+    `sent` gets the monotonic time just before each picture: a busy machine paces them worse than `fps` asks.
+    """
+    moments: list[float] = [] if sent is None else sent
 
     class Pushing(_Quiet):
         def do_GET(self) -> None:
@@ -107,6 +113,7 @@ def motion_jpeg(pictures: list[bytes], fps: float, *, endless: bool = True) -> I
                 while True:
                     for picture in pictures:
                         head = f"--picture\r\nContent-Type: image/jpeg\r\nContent-Length: {len(picture)}\r\n\r\n"
+                        moments.append(time.monotonic())
                         self.wfile.write(head.encode() + picture + b"\r\n")
                         time.sleep(1 / fps)
                     if not endless:

@@ -132,6 +132,7 @@ def test_a_loop_counts_each_pass_alike_and_goes_on_where_it_was_stopped(video: P
     assert set(passes) == {20}
 
 
+@pytest.mark.alone
 def test_a_loop_in_real_time_stands_for_a_live_camera(video: Path, tmp_path: Path) -> None:
     """Stopped for a while it begins anew now: every crossing is dated when it was played, and the pause is a gap."""
     with open_store(new_url("sqlite", tmp_path)) as store:
@@ -148,6 +149,7 @@ def test_a_loop_in_real_time_stands_for_a_live_camera(video: Path, tmp_path: Pat
     assert state.coverage < 0.9
 
 
+@pytest.mark.alone
 def test_a_loop_in_real_time_keeps_up_with_the_clock(tmp_path: Path) -> None:
     """Though each pass needs 0.4 s to begin, after six of them it is not later than after one."""
 

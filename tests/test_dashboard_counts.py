@@ -303,6 +303,7 @@ def test_a_gap_is_drawn_and_told(server: Served, browser: Browser) -> None:
         assert page.evaluate("document.documentElement.scrollWidth") <= NARROW[0]
 
 
+@pytest.mark.alone
 def test_a_year_shows_its_choices_at_once(server: Served, browser: Browser) -> None:
     """The first content needs no query: what the server sends has it, and it comes as fast as for a day."""
     began = time.monotonic()

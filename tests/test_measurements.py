@@ -251,6 +251,7 @@ def test_a_clock_that_is_set_back_loses_nothing(database: Database, clock: Clock
     assert [point["requests"] for point in series(database)] == [2, 1]
 
 
+@pytest.mark.alone
 def test_a_killed_server_loses_one_bucket_at_most(database: Database) -> None:
     """kill -9 in the middle of a steady load: what is missing arrived within the last step."""
     code = (

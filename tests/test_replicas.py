@@ -143,12 +143,16 @@ def test_pictures_that_wait_go_through_together_where_batching_is_on(make: Make,
     assert {answer.batch for answer in answers} <= {1, 2, 3, 4}
 
 
+@pytest.mark.alone
 def test_a_picture_waits_for_company_only_while_all_others_compute(make: Make, faults: Faults) -> None:
     """A GPU that is idle gains nothing from a fuller batch; one that is busy will take all that came meanwhile."""
     replicas = make(replicas=2, batch=4, batch_size=4, max_batch_size=4, batch_timeout=0.1)
-    begun = time.monotonic()
-    _ask(replicas, 1)
-    assert time.monotonic() - begun < 0.09
+    took = []
+    for _ in range(5):
+        begun = time.monotonic()
+        _ask(replicas, 1)
+        took.append(time.monotonic() - begun)
+    assert min(took) < 0.09  # whoever waits for company does it each time
     faults.hangs |= {0, 1}
     replicas.submit(job(100, submitted=time.monotonic()))
     assert _until(lambda: any(state.busy for state in replicas.states()))

@@ -128,6 +128,7 @@ def test_what_is_not_there_is_said_with_its_code(server: Served, picture: bytes)
     assert server.post("/api/v1/models/%2Fetc%2Fpasswd/inference", picture)[0] == 404
 
 
+@pytest.mark.alone
 def test_a_stopping_server_answers_what_it_has_taken(data: Path, tmp_path: Path, picture: bytes) -> None:
     """SIGTERM in the middle of work: no request is lost, and the exit status is 0."""
     model = data / "weights/yolox_nano_416x416.onnx"

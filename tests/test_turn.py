@@ -72,6 +72,7 @@ def server(url: str, hook: Hook, camera: str) -> Iterator[tuple[subprocess.Popen
             process.kill()
 
 
+@pytest.mark.alone
 def test_one_of_two_servers_delivers_and_the_other_goes_on_when_it_is_killed(url: str, hook: Hook) -> None:
     """Events of both arrive once each and in order; after kill -9 the other is there within the lease, none lost."""
     with server(url, hook, "east") as (first, state), server(url, hook, "west") as (_, other):
@@ -126,6 +127,7 @@ def test_who_says_nothing_for_a_lease_has_had_its_turn(positions: Positions) -> 
     first.close()
 
 
+@pytest.mark.alone
 def test_a_turn_lasts_as_long_as_its_server_and_ends_at_once_with_it(positions: Positions) -> None:
     """However long a receiver takes to answer, nobody else begins; closed, the next one need not wait."""
     first, second = (Turn(positions, "mqtt", lease_s=1.0) for _ in range(2))
