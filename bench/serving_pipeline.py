@@ -1,21 +1,31 @@
 """What the data plane costs a camera: `camcount count --data-plane` beside `camcount count`, frames per second.
 
-Both count the same video with the same model in as many threads, one after the other, again and again, each round in
-the other order; the ratio is the median over the rounds of each round's own. Loading is not timed. Ends with 1 if the
-two do not count the same, not for a ratio that was missed.
+Both count the same video with the same model in as many threads, each in a process of its own, in turns of 0.6 s: a
+shared machine may be another one in the next minute. The ratio is the median over the rounds. Loading is not timed.
+Ends with 1 if the two do not count the same, not for a ratio that was missed.
 """
 
 from __future__ import annotations
 
 import argparse
+import ctypes
+import multiprocessing
+import signal
 import statistics
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Any
 
 from bench.serving import DATA
+from bench.serving_servers import cpu_s
+from bench.serving_turns import Runner, tell
 from rich.console import Console
 from rich.table import Table
 
@@ -35,22 +45,63 @@ class Pace:
     counted: Any
 
 
-def count(video: Path, model: Path, most: int, *, data_plane: bool) -> Pace:
-    """One run over the first frames of a video."""
+def count(video: Path, model: Path, most: int, data_plane: bool, done: Any, told: Connection) -> None:
+    """One run over the first frames of a video: how many are done is told all the time, what was counted last."""
     line = {"points": [[0.0, 0.5], [1.0, 0.5]]}
     given: dict[str, Any] = {"source": str(video), "model": str(model), "lines": {"middle": line}}
     settings = Settings(**given, labels=("person", "vehicle"), threads=THREADS, data_plane=data_plane)
     with CountingRun(settings) as run:
         steps = run.steps()
         next(steps)  # the first frame finds everything loaded, and allocates what is kept
-        begun, busy, frames = time.perf_counter(), time.process_time(), 0
+        done[0] = 1
         for _ in steps:
-            frames += 1
-            if frames == most:
+            done[0] += 1
+            if done[0] == most:
                 break
-        took, busy = time.perf_counter() - begun, time.process_time() - busy
+        done[1] = 1
         steps.close()
-        return Pace(frames / took, 1000 * busy / frames, run.result()["lines"])
+        told.send(run.result()["lines"])
+
+
+@dataclass(frozen=True)
+class Counting:
+    """A process that counts, and its turns; ``done`` is its frames, and whether these were all."""
+
+    process: SpawnProcess
+    done: ctypes.Array[ctypes.c_longlong]
+    told: Connection
+    runner: Runner
+    before: int
+    """Frames that were done before its first turn."""
+
+    def pace(self) -> Pace:
+        """Of all its turns, and what it counted."""
+        frames = self.done[0] - self.before
+        tell(self.runner.pids, signal.SIGCONT)
+        if not self.told.poll(60):
+            raise SystemExit("a process ended without telling what it counted")
+        return Pace(frames / self.runner.seconds, 1000 * self.runner.busy / frames, self.told.recv())
+
+
+@contextmanager
+def counting(video: Path, model: Path, most: int, *, data_plane: bool) -> Iterator[Counting]:
+    """A process that has loaded everything and stands."""
+    context = multiprocessing.get_context("spawn")
+    done, (here, there) = context.RawArray("q", 2), context.Pipe(duplex=False)
+    process = context.Process(target=count, args=(video, model, most, data_plane, done, there), daemon=True)
+    process.start()
+    try:
+        given_up = time.monotonic() + 60
+        while not done[0]:
+            if time.monotonic() > given_up or not process.is_alive():
+                raise SystemExit(f"counting {video} does not start")
+            time.sleep(0.001)
+        pids = [process.pid or 0]
+        tell(pids, signal.SIGSTOP)
+        yield Counting(process, done, here, Runner(pids, partial(cpu_s, pids[0])), done[0])
+    finally:
+        process.kill()
+        process.join()
 
 
 def main() -> None:
@@ -80,10 +131,22 @@ def main() -> None:
 
 
 def measured(video: Path, model: Path, frames: int, *, first: bool) -> tuple[Pace, Pace]:
-    """Bare, and through the data plane; ``first`` has the data plane run first."""
-    served = count(video, model, frames, data_plane=True) if first else None
-    bare = count(video, model, frames, data_plane=False)
-    return bare, served or count(video, model, frames, data_plane=True)
+    """Bare, and through the data plane; ``first`` lets the data plane begin."""
+    with (
+        counting(video, model, frames, data_plane=False) as bare,
+        counting(video, model, frames, data_plane=True) as served,
+    ):
+        both = [served, bare] if first else [bare, served]
+        while unfinished := [one for one in both if not one.done[1]]:
+            for one in unfinished:
+                one.runner.turn(partial(_ended, one))
+        return bare.pace(), served.pace()
+
+
+def _ended(one: Counting) -> bool:
+    if not one.done[1] and not one.process.is_alive():
+        raise SystemExit("a process that counts has ended early")
+    return bool(one.done[1])
 
 
 def row(pairs: list[tuple[Pace, Pace]]) -> list[str]:

@@ -1,4 +1,5 @@
-"""A server under load and the bare job in turns of 0.6 s, so that both meet the same machine.
+"""A server under load and the bare job, or whatever else is compared, in turns of 0.6 s, so that all meet the same
+machine.
 
 How fast a shared machine is may change by a third from one minute to the next: figures taken one after the other say
 more about that than about a server. Here all of them are there at once, but at any moment all except one are stopped
@@ -26,7 +27,7 @@ TURN_S = 0.6
 
 
 @dataclass
-class _Runner:
+class Runner:
     """One of those that take turns: its processes, and how long they ran and were busy in their turns."""
 
     pids: Sequence[int]
@@ -37,10 +38,10 @@ class _Runner:
     def turn(self, over: Callable[[], bool]) -> None:
         """Runs for a turn, or until all is over."""
         busy, begun = self.cpu_s(), time.perf_counter()
-        _tell(self.pids, signal.SIGCONT)
+        tell(self.pids, signal.SIGCONT)
         while time.perf_counter() - begun < TURN_S and not over():
             time.sleep(0.01)
-        _tell(self.pids, signal.SIGSTOP)
+        tell(self.pids, signal.SIGSTOP)
         self.seconds += time.perf_counter() - begun
         self.busy += self.cpu_s() - busy
 
@@ -50,7 +51,7 @@ class _Bare:
     """A bare job that takes turns."""
 
     job: BareJob
-    runner: _Runner
+    runner: Runner
     before: int
 
     def floor(self) -> Floor:
@@ -73,9 +74,9 @@ def in_turns(
         bare = {name: _standing(opened.enter_context(bare_job(job, pictures))) for name, job in jobs.items()}
         load = start_load(server, bodies, len(pictures), connections, (1 + len(jobs)) * seconds)
         opened.callback(load.kill)
-        ours = _Runner([*tree(server.process.pid), load.pid], server.cpu_s)
-        opened.callback(_tell, ours.pids, signal.SIGCONT)
-        _tell(ours.pids, signal.SIGSTOP)
+        ours = Runner([*tree(server.process.pid), load.pid], server.cpu_s)
+        opened.callback(tell, ours.pids, signal.SIGCONT)
+        tell(ours.pids, signal.SIGSTOP)
         runners = [ours, *(one.runner for one in bare.values())]
         while load.poll() is None:
             for runner in order.sample(runners, len(runners)):
@@ -91,11 +92,11 @@ def in_turns(
 
 
 def _standing(job: BareJob) -> _Bare:
-    _tell(job.pids, signal.SIGSTOP)
-    return _Bare(job, _Runner(job.pids, job.cpu_s), job.done())
+    tell(job.pids, signal.SIGSTOP)
+    return _Bare(job, Runner(job.pids, job.cpu_s), job.done())
 
 
-def _tell(pids: Iterable[int], what: signal.Signals) -> None:
+def tell(pids: Iterable[int], what: signal.Signals) -> None:
     """Stops or continues processes, as far as they are still there."""
     for pid in pids:
         with suppress(ProcessLookupError):
