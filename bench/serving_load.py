@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import heapq
 import json
 import math
 import random
@@ -10,7 +11,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -122,26 +123,32 @@ class OpenLoop:
         self.latencies: list[float] = []
         self.statuses: list[int] = []
         """Of every request, in the order of their ends; 0 where no answer came."""
+        self.due: list[float] = []
+        """When the requests of the last run should have been sent, in seconds after its begin."""
+        self._ran_s = 0.0
 
     async def run(self, rate: float, seconds: float, timeout: float = 30.0) -> Load:
-        """So many requests a second, for so many seconds."""
+        """So many requests a second, for so many seconds; the load of this run and those before it."""
         begun = time.monotonic()
-        due = begun
+        due, self.due = begun, []
         tasks: list[asyncio.Task[None]] = []
         while True:
             due += self._random.expovariate(rate)
             if due - begun > seconds:
                 break
+            self.due.append(due - begun)
             await asyncio.sleep(max(0.0, due - time.monotonic()))
             tasks.append(asyncio.create_task(self._one(len(tasks), due, timeout)))
         await asyncio.gather(*tasks)
+        self._ran_s += time.monotonic() - begun
         for _, writer in self._idle:
             writer.close()
+        self._idle.clear()
         p50, p95, p99 = np.percentile(self.latencies or [0.0], [50, 95, 99]).tolist()
         good = sum(200 <= status < 300 for status in self.statuses)
         broken = self.statuses.count(0)
         refused = len(self.statuses) - good - broken
-        return Load(good / (time.monotonic() - begun), 1e3 * p50, 1e3 * p95, 1e3 * p99, refused, broken)
+        return Load(good / self._ran_s, 1e3 * p50, 1e3 * p95, 1e3 * p99, refused, broken)
 
     async def _one(self, number: int, due: float, timeout: float) -> None:
         try:
@@ -176,10 +183,33 @@ class OpenLoop:
         return int(lines[0].split()[1])
 
 
-def open_loop(server: Running, pictures: Sequence[bytes], rate: float, seconds: float) -> Load:
-    """The open loop against a server."""
+def open_loop(
+    server: Running, pictures: Sequence[bytes], seconds: float, rates: Iterable[tuple[float, float]]
+) -> tuple[Load, float]:
+    """The open loop against a server, for so many seconds at each rate; rates come with the floor at that moment.
+
+    With the load of all there is the p95 (ms) of the floor's two processes, had they taken the same requests.
+    """
     contender = server.contender
     bodies = [contender.body(picture) for picture in pictures]
-    busy = server.cpu_s()
-    load = asyncio.run(OpenLoop(server.port, contender.path, contender.headers, bodies).run(rate, seconds))
-    return Load(**{**load.__dict__, "cpu_ms": 1000 * (server.cpu_s() - busy) / (rate * seconds)})
+    loop, bare, busy = OpenLoop(server.port, contender.path, contender.headers, bodies), list[float](), 0.0
+    for rate, floor in rates:
+        before = server.cpu_s()
+        load = asyncio.run(loop.run(rate, seconds))
+        busy += server.cpu_s() - before
+        bare += queued(loop.due, 2 / floor, workers=2)
+    load = Load(**{**load.__dict__, "cpu_ms": 1000 * busy / len(loop.statuses)})
+    return load, 1e3 * float(np.percentile(bare, 95))
+
+
+def queued(due: Sequence[float], service_s: float, workers: int) -> list[float]:
+    """How long requests that come at these times take where each keeps one worker busy for so many seconds.
+
+    First come, first served: the queue that is called G/D/c.
+    """
+    free, found = [0.0] * workers, []
+    for moment in due:
+        ends = max(heapq.heappop(free), moment) + service_s
+        heapq.heappush(free, ends)
+        found.append(ends - moment)
+    return found

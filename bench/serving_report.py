@@ -33,7 +33,8 @@ def show(console: Console, results: Results) -> None:
         load = one.load
         console.print(
             f"open loop on F2 at {one.rate:.1f}/s, floor {one.floor:.1f}: {load.rate:.1f} answers/s, "
-            f"p50 {load.p50:.0f}, p95 {load.p95:.0f}, p99 {load.p99:.0f} ms after the planned moment of sending, "
+            f"p50 {load.p50:.0f}, p95 {load.p95:.0f}, p99 {load.p99:.0f} ms after the planned moment of sending "
+            f"(the floor's processes with a queue: p95 {one.bare_p95:.0f}), "
             f"{load.errors} errors, {load.cpu_ms:.1f} ms CPU each"
         )
     verdicts = Table("demand", "measured", "", title="Verdicts")

@@ -67,11 +67,15 @@ class Turns:
 
 @dataclass(frozen=True)
 class Open:
-    """Random arrivals: so many a second, what came of it, and the floor before and after."""
+    """Random arrivals: so many a second, what came of it, and the floor between them.
+
+    ``bare_p95`` is what the machine would do with no server: the floor's processes and a queue, the same arrivals.
+    """
 
     rate: float
     load: Load
     floor: float
+    bare_p95: float
 
     @property
     def share(self) -> float:
@@ -193,5 +197,7 @@ def _at_least(demand: str, ratio: float, least: float) -> Verdict:
 def _open_verdict(one: Open) -> Verdict:
     load = one.load
     demand = f"F2, open loop at {one.rate:.0f}/s, {one.share:.2f} of the floor: p95 under 100 ms without an error"
-    measured = f"p95 {load.p95:.0f} ms, {load.errors} errors, {load.rate:.1f} answers/s"
+    measured = (
+        f"p95 {load.p95:.0f} ms (no server: {one.bare_p95:.0f}), {load.errors} errors, {load.rate:.1f} answers/s"
+    )
     return Verdict(demand, measured, load.p95 < 100 and not load.errors)

@@ -13,7 +13,7 @@ from bench.serving_bad_inputs import rows
 from bench.serving_faulty import Faulty
 from bench.serving_frames import frames
 from bench.serving_job import Job, agree, write_job
-from bench.serving_load import Load, OpenLoop
+from bench.serving_load import Load, OpenLoop, queued
 from bench.serving_report import draw
 from bench.serving_results import LEVELS, OWN, STOCK, Block, Floor, Open, Results, Turns
 from bench.serving_scenes import Watch
@@ -103,7 +103,7 @@ def test_errors_of_our_own_are_counted_and_those_of_others_not() -> None:
     results = _results(98, 900)
     results.blocks["Other"][0].loads[8] = _load(90, 100, errors=7)
     assert results.errors() == 0
-    results.open.append(Open(rate=100, load=replace(_load(100, 50), broken=2), floor=125))
+    results.open.append(Open(rate=100, load=replace(_load(100, 50), broken=2), floor=125, bare_p95=30))
     assert [verdict.met for verdict in results.verdicts() if "0.80 of the floor" in verdict.demand] == [False]
     assert results.errors() == 2
 
@@ -137,6 +137,21 @@ def test_the_open_loop_counts_every_request_and_survives_closed_connections() ->
     assert load.broken == 0
     assert load.refused == len(loop.statuses) // 3
     assert load.p50 < 500
+
+
+def test_two_workers_and_a_queue() -> None:
+    """The third waits for the first to end, the fourth for the second; who comes to an idle one waits for nobody."""
+    assert queued([0.0, 0.1, 0.2, 0.3, 5.0], 1.0, workers=2) == pytest.approx([1.0, 1.0, 1.8, 1.8, 1.0])
+
+
+def test_the_open_loop_in_parts_counts_all_of_them() -> None:
+    """The load of the last part is that of all."""
+    loop = OpenLoop(free_port(), "/x", {}, [b"one"])
+    for rate in (50, 100):
+        load = asyncio.run(loop.run(rate, seconds=0.3))
+        assert loop.due == sorted(loop.due)
+        assert 0 < loop.due[0] < loop.due[-1] <= 0.3
+    assert load.broken == len(loop.latencies) > len(loop.due)
 
 
 def test_the_open_loop_counts_what_never_answers() -> None:
