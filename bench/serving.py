@@ -12,6 +12,7 @@ ratios are taken within that minute, and are medians over the rounds. What our o
 is measured finer: both are there at once and run in turns of 0.6 s (bench/serving_turns.py). What the
 machine ran meanwhile for somebody else ("stolen") is shown: above a few percent, believe the ratio by CPU. wrk leaves
 as many requests behind as it had open: before the next measurement each server is asked until it is quick again.
+The open loop has the floor before each of its parts, and beside it what the floor's processes with a queue would do.
 
 Ends with 1 if one of our own answers was an error, not for a ratio that was missed.
 """
@@ -65,7 +66,7 @@ FULL = Plan(
     dict(zip(LEVELS, (2, 5, 5, 5, 6), strict=True)),
     rounds=3,
     floor=2,
-    turns=12,
+    turns=24,
     warm=4,
     open=60,
     open_parts=6,

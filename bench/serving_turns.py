@@ -72,15 +72,20 @@ def in_turns(
     order = random.Random(11)
     with ExitStack() as opened:
         bare = {name: _standing(opened.enter_context(bare_job(job, pictures))) for name, job in jobs.items()}
-        load = start_load(server, bodies, len(pictures), connections, (1 + len(jobs)) * seconds)
+        own = tree(server.process.pid)
+        opened.callback(tell, own, signal.SIGCONT)
+        tell(own, signal.SIGSTOP)  # nothing is answered before its first turn, and nothing after its last
+        load = start_load(server, bodies, len(pictures), connections, 100 * seconds)
         opened.callback(load.kill)
-        ours = Runner([*tree(server.process.pid), load.pid], server.cpu_s)
-        opened.callback(tell, ours.pids, signal.SIGCONT)
-        tell(ours.pids, signal.SIGSTOP)
+        ours = Runner([*own, load.pid], server.cpu_s)
         runners = [ours, *(one.runner for one in bare.values())]
-        while load.poll() is None:
+        while ours.seconds < seconds:
             for runner in order.sample(runners, len(runners)):
                 runner.turn(lambda: load.poll() is not None)
+            if load.poll() is not None:
+                break
+        load.send_signal(signal.SIGINT)
+        load.send_signal(signal.SIGCONT)
         found = wrk_found(load)
         return Turns(
             connections=connections,
