@@ -8,6 +8,7 @@ import json
 import math
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -67,8 +68,11 @@ def start_load(server: Running, bodies: Path, count: int, connections: int, seco
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def wrk_found(load: subprocess.Popen[str]) -> dict[str, float]:
-    """What `serving.lua` prints at the end."""
+def wrk_found(load: subprocess.Popen[str], *, at_once: bool = False) -> dict[str, float]:
+    """What `serving.lua` prints at the end, which may be now."""
+    while at_once and load.poll() is None:  # again: an interrupt that one of its other threads takes does not end wrk
+        load.send_signal(signal.SIGINT)
+        time.sleep(0.05)
     output, errors = load.communicate()
     line = next((line for line in output.splitlines() if line.startswith("{")), None)
     if line is None:

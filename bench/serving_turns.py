@@ -84,9 +84,8 @@ def in_turns(
                 runner.turn(lambda: load.poll() is not None)
             if load.poll() is not None:
                 break
-        load.send_signal(signal.SIGINT)
         load.send_signal(signal.SIGCONT)
-        found = wrk_found(load)
+        found = wrk_found(load, at_once=True)
         return Turns(
             connections=connections,
             rate=(found["requests"] - found["refused"]) / ours.seconds,
