@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,15 @@ class BareJob:
         return sum(map(cpu_s, self.pids))
 
 
+def until_started(workers: Sequence[SpawnProcess], done: ctypes.Array[ctypes.c_longlong], what: str) -> None:
+    """Waits until each of these has done something; ends the benchmark where one does not come to it."""
+    given_up = time.monotonic() + 60
+    while not all(done):
+        if time.monotonic() > given_up or not all(worker.is_alive() for worker in workers):
+            raise SystemExit(f"{what} does not start")
+        time.sleep(0.01)
+
+
 @contextmanager
 def bare_job(
     folder: str | Path, pictures: Sequence[bytes], processes: int = 2, threads: int = 1
@@ -79,11 +89,7 @@ def bare_job(
     for worker in workers:
         worker.start()
     try:
-        given_up = time.monotonic() + 60
-        while not all(done):
-            if time.monotonic() > given_up or not all(worker.is_alive() for worker in workers):
-                raise SystemExit(f"the job of {folder} does not start")
-            time.sleep(0.01)
+        until_started(workers, done, f"the job of {folder}")
         yield BareJob([worker.pid or 0 for worker in workers], done)
     finally:
         for worker in workers:

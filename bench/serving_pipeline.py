@@ -13,7 +13,6 @@ import multiprocessing
 import signal
 import statistics
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.serving import DATA
+from bench.serving_floor import until_started
 from bench.serving_servers import cpu_s
 from bench.serving_turns import Runner, tell
 from rich.console import Console
@@ -45,7 +45,7 @@ class Pace:
     counted: Any
 
 
-def count(video: Path, model: Path, most: int, data_plane: bool, done: Any, told: Connection) -> None:
+def count(video: Path, model: Path, most: int, data_plane: bool, done: Any, ended: Any, told: Connection) -> None:
     """One run over the first frames of a video: how many are done is told all the time, what was counted last."""
     line = {"points": [[0.0, 0.5], [1.0, 0.5]]}
     given: dict[str, Any] = {"source": str(video), "model": str(model), "lines": {"middle": line}}
@@ -58,17 +58,18 @@ def count(video: Path, model: Path, most: int, data_plane: bool, done: Any, told
             done[0] += 1
             if done[0] == most:
                 break
-        done[1] = 1
+        ended[0] = 1
         steps.close()
         told.send(run.result()["lines"])
 
 
 @dataclass(frozen=True)
 class Counting:
-    """A process that counts, and its turns; ``done`` is its frames, and whether these were all."""
+    """A process that counts, and its turns; ``done`` is its frames so far, ``ended`` not 0 when these were all."""
 
     process: SpawnProcess
     done: ctypes.Array[ctypes.c_longlong]
+    ended: ctypes.Array[ctypes.c_longlong]
     told: Connection
     runner: Runner
     before: int
@@ -87,18 +88,14 @@ class Counting:
 def counting(video: Path, model: Path, most: int, *, data_plane: bool) -> Iterator[Counting]:
     """A process that has loaded everything and stands."""
     context = multiprocessing.get_context("spawn")
-    done, (here, there) = context.RawArray("q", 2), context.Pipe(duplex=False)
-    process = context.Process(target=count, args=(video, model, most, data_plane, done, there), daemon=True)
+    (done, ended), (here, there) = (context.RawArray("q", 1) for _ in range(2)), context.Pipe(duplex=False)
+    process = context.Process(target=count, args=(video, model, most, data_plane, done, ended, there), daemon=True)
     process.start()
     try:
-        given_up = time.monotonic() + 60
-        while not done[0]:
-            if time.monotonic() > given_up or not process.is_alive():
-                raise SystemExit(f"counting {video} does not start")
-            time.sleep(0.001)
+        until_started([process], done, f"counting {video}")
         pids = [process.pid or 0]
         tell(pids, signal.SIGSTOP)
-        yield Counting(process, done, here, Runner(pids, partial(cpu_s, pids[0])), done[0])
+        yield Counting(process, done, ended, here, Runner(pids, partial(cpu_s, pids[0])), done[0])
     finally:
         process.kill()
         process.join()
@@ -137,16 +134,16 @@ def measured(video: Path, model: Path, frames: int, *, first: bool) -> tuple[Pac
         counting(video, model, frames, data_plane=True) as served,
     ):
         both = [served, bare] if first else [bare, served]
-        while unfinished := [one for one in both if not one.done[1]]:
+        while unfinished := [one for one in both if not one.ended[0]]:
             for one in unfinished:
                 one.runner.turn(partial(_ended, one))
         return bare.pace(), served.pace()
 
 
 def _ended(one: Counting) -> bool:
-    if not one.done[1] and not one.process.is_alive():
+    if not one.ended[0] and not one.process.is_alive():
         raise SystemExit("a process that counts has ended early")
-    return bool(one.done[1])
+    return bool(one.ended[0])
 
 
 def row(pairs: list[tuple[Pace, Pace]]) -> list[str]:

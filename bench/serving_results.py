@@ -67,7 +67,7 @@ class Turns:
 
 @dataclass(frozen=True)
 class Open:
-    """Random arrivals: so many a second, what came of it, and the floor between them.
+    """Random arrivals: so many a second, what came of it, and the floor, measured before each part.
 
     ``bare_p95`` is what the machine would do with no server: the floor's processes and a queue, the same arrivals.
     """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from statistics import median
 from typing import Any
 
 import pytest
@@ -152,7 +153,7 @@ def test_a_picture_waits_for_company_only_while_all_others_compute(make: Make, f
         begun = time.monotonic()
         _ask(replicas, 1)
         took.append(time.monotonic() - begun)
-    assert min(took) < 0.09  # whoever waits for company does it each time
+    assert median(took) < 0.09
     faults.hangs |= {0, 1}
     replicas.submit(job(100, submitted=time.monotonic()))
     assert _until(lambda: any(state.busy for state in replicas.states()))
